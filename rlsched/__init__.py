@@ -1,0 +1,38 @@
+"""rlsched: replay real cluster traces, learn placement and scaling, judge every policy on held-out data.
+
+The names below are the promise; the rest may change. Importing the package is cheap: each
+name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Demand": "rlsched.traces.columns",
+    "Machines": "rlsched.traces.columns",
+    "Trace": "rlsched.traces.columns",
+    "Usage": "rlsched.traces.columns",
+    "read_machines": "rlsched.traces.read",
+    "read_trace": "rlsched.traces.read",
+    "read_usage": "rlsched.traces.read",
+}
+
+__all__ = ["Demand", "Machines", "Trace", "Usage", "__version__", "read_machines", "read_trace", "read_usage"]
+
+if TYPE_CHECKING:
+    from rlsched.traces.columns import Demand, Machines, Trace, Usage
+    from rlsched.traces.read import read_machines, read_trace, read_usage
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'rlsched' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
