@@ -1,0 +1,1 @@
+"""The Gymnasium door: placement, scaling, consolidation, single and vector."""

@@ -1,0 +1,1 @@
+"""Policies × windows × seeds → tidy results, intervals, verdicts, bounds."""

@@ -1,0 +1,1 @@
+"""Usage → future load with quantiles."""

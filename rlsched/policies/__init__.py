@@ -1,0 +1,1 @@
+"""Observation → decision: heuristics, tuned families, learned policies."""

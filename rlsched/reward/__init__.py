@@ -1,0 +1,1 @@
+"""State and events → a number, in named terms."""

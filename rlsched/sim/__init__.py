@@ -1,0 +1,1 @@
+"""Columns → state → state: the compiled core and its readable twin."""

@@ -1,0 +1,1 @@
+"""Contract suites anybody can run on their own reader, policy, reward or environment."""

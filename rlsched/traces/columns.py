@@ -24,6 +24,7 @@ UNKNOWN = -1  # depart_s, last_seen_s, tenant, group, gpu_model: not known / non
 ANY_MODEL = -1  # gpu_model_mask: every bit set
 MAX_GPU_MODELS = 62  # bits of a non-negative int64 mask
 MAX_GPUS = 31  # devices of one machine: bits of an int32 set
+_ABSENT: Any = None  # an optional column that was not given; __post_init__ fills it
 MAX_QUANTITY = 2**53  # larger whole numbers are not exact in float64, which scores are computed in
 
 
@@ -175,15 +176,15 @@ class Trace(_Columns):
     depart_s: npt.NDArray[Any]
     cpu_mcore: I64
     mem_mib: I64
-    gpu_count: I64 = field(default=None)  # type: ignore[assignment]
-    gpu_mgpu: I64 = field(default=None)  # type: ignore[assignment]
-    gpu_model_mask: I64 = field(default=None)  # type: ignore[assignment]
-    priority: I64 = field(default=None)  # type: ignore[assignment]
-    tenant: I64 = field(default=None)  # type: ignore[assignment]
-    group: I64 = field(default=None)  # type: ignore[assignment]
-    group_limit: I64 = field(default=None)  # type: ignore[assignment]
-    last_seen_s: npt.NDArray[Any] = field(default=None)  # type: ignore[assignment]
-    expected_s: F64 = field(default=None)  # type: ignore[assignment]
+    gpu_count: I64 = _ABSENT
+    gpu_mgpu: I64 = _ABSENT
+    gpu_model_mask: I64 = _ABSENT
+    priority: I64 = _ABSENT
+    tenant: I64 = _ABSENT
+    group: I64 = _ABSENT
+    group_limit: I64 = _ABSENT
+    last_seen_s: npt.NDArray[Any] = _ABSENT
+    expected_s: F64 = _ABSENT
     gpu_models: tuple[str, ...] = ()
     source: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
@@ -336,11 +337,11 @@ class Machines(_Columns):
     machine_id: npt.NDArray[Any]
     cpu_mcore: I64
     mem_mib: I64
-    gpu_count: I64 = field(default=None)  # type: ignore[assignment]
-    gpu_model: I64 = field(default=None)  # type: ignore[assignment]
-    power_curve: I64 = field(default=None)  # type: ignore[assignment]
-    site: I64 = field(default=None)  # type: ignore[assignment]
-    price_per_h: F64 = field(default=None)  # type: ignore[assignment]
+    gpu_count: I64 = _ABSENT
+    gpu_model: I64 = _ABSENT
+    power_curve: I64 = _ABSENT
+    site: I64 = _ABSENT
+    price_per_h: F64 = _ABSENT
     gpu_models: tuple[str, ...] = ()
     power_curves: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
@@ -443,10 +444,10 @@ class Usage(_Columns):
     start_s: I64
     step_s: int
     cpu_share: F64
-    mem_share: F64 = field(default=None)  # type: ignore[assignment]
+    mem_share: F64 = _ABSENT
     extra: dict[str, F64] = field(default_factory=dict)
-    cpu_mcore: I64 = field(default=None)  # type: ignore[assignment]
-    mem_mib: I64 = field(default=None)  # type: ignore[assignment]
+    cpu_mcore: I64 = _ABSENT
+    mem_mib: I64 = _ABSENT
     source: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
     report: DropReport = field(default_factory=DropReport)

@@ -1,0 +1,1 @@
+"""One public trace format per file; the table is ``READERS``."""

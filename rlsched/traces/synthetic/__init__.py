@@ -1,0 +1,1 @@
+"""Fit a profile to a trace; draw traces from a profile."""
