@@ -1,108 +1,50 @@
-"""The one place where functions are compiled: ``njit`` with a disk cache that never goes stale.
+"""One way to compile: Numba with a cache on disk, without it where none can be written.
 
-Two things Numba's own ``njit(cache=True)`` gets wrong for us, put right here:
-
-- in an install nobody may write to, it raises at import; here the function is compiled in
-  memory instead, and the log says so once;
-- it checks only the file a function stands in, so after a change in a file *called from there*
-  it would go on running the old machine code. Here the key is the content of the function's file
-  and of every ``rlsched`` file that one imports, however far away.
+Everything compiled goes through :func:`njit` here. No fast-math: kernel and reference have to
+agree to the last bit, so the compiler may not reorder sums.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import logging
+import warnings
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
-import numba
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_ROOT = Path(__file__).resolve().parents[1]  # rlsched/
-_log = logging.getLogger("rlsched")
-_said: set[str] = set()
+_warned = False
 
 
-@overload
-def njit(function: F) -> F: ...
-@overload
-def njit(**options: Any) -> Callable[[F], F]: ...
-def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile with Numba, from the disk cache where there is one.
+def njit(function: FunctionT | None = None, **options: Any) -> Any:
+    """Compile a function with ``numba.njit``, cached on disk where that is possible.
 
     Parameters
     ----------
-    function : callable, optional
-        Given when used as a plain ``@njit``.
+    function : callable
+        Left out when options are given: ``@njit(inline="always")``.
     options
-        Passed on to :func:`numba.njit`, e.g. ``inline="always"`` or ``parallel=True``.
-        ``fastmath`` is refused: results are compared bit by bit.
+        Passed on to ``numba.njit``.
 
     Returns
     -------
     callable
-        The compiled function; for type checkers it keeps the type of ``function``.
+        The compiled dispatcher. When no cache directory can be written (a read-only install
+        without a home), the function compiles in every process, and one warning says so.
     """
-    if options.get("fastmath"):
-        raise ValueError(
-            "fastmath reorders sums, and kernels have to equal their references bit for bit. Leave it out."
-        )
     if function is None:
-        return lambda inner: njit(inner, **options)
-    compiled = numba.njit(**options)(function)
+        return lambda wrapped: njit(wrapped, **options)
+    import numba
+
     try:
-        compiled.enable_caching()
-        compiled._cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename))
-    except (RuntimeError, OSError, AttributeError) as error:
-        # RuntimeError: no folder to write to. AttributeError: another Numba keeps its cache elsewhere,
-        # and a cache we cannot key ourselves might be stale, so it is not used.
-        compiled = numba.njit(**options)(function)
-        _say_once(
-            f"compiled functions cannot be kept on disk ({error}); each start compiles them anew (about a minute)."
-        )
-    return compiled
-
-
-def _say_once(text: str) -> None:
-    if not _said:
-        _said.add(text)
-        _log.warning("%s Set NUMBA_CACHE_DIR to a folder you may write to.", text)
-
-
-@cache
-def _stamp(path: Path) -> str:
-    """Content hash of a file and of all rlsched files reachable from its imports."""
-    todo, seen = [path.resolve()], set[Path]()
-    while todo:
-        at = todo.pop()
-        if at not in seen:
-            seen.add(at)
-            todo.extend(_imports(at))
-    digest = hashlib.sha256()
-    for file in sorted(seen):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def _imports(path: Path) -> tuple[Path, ...]:
-    """Files of the ``rlsched`` modules a file imports."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    files = []
-    for name in names:
-        head, *rest = name.split(".")
-        if head == _ROOT.name and rest:
-            file = _ROOT.joinpath(*rest).with_suffix(".py")
-            if file.is_file():
-                files.append(file)
-    return tuple(files)
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError as error:  # "cannot cache function ...: no locator available"
+        global _warned
+        if not _warned:
+            _warned = True
+            warnings.warn(
+                f"compiled code cannot be kept on disk ({error}); each run compiles again. "
+                "Set NUMBA_CACHE_DIR to a folder that can be written.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return numba.njit(function, **options)
