@@ -1,1 +1,64 @@
-"""One public trace format per file; the table is ``READERS``."""
+"""One public trace format per file; the table is ``READERS``.
+
+To add a format, write one module with two functions and put one line into the table::
+
+    def sniff(head: bytes, path: Path) -> bool   # is this file, by its content, of my format?
+    def read(path: Path, *, option=default, ...) -> Trace | Machines | Usage | Demand
+
+``head`` holds the first unpacked bytes (empty for a directory). ``read`` states in the result's
+``report`` whatever it dropped, merged, filled or changed. `rlsched.testing.readers` checks the
+rest; ``source.py`` (bytes) and ``table.py`` (CSV with row-numbered errors) are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from rlsched.traces.columns import Columns
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One line of the table.
+
+    Parameters
+    ----------
+    name : str
+        What ``--format`` and cards call it.
+    kind : {"trace", "machines", "usage", "demand", "any"}
+        What comes out; ``any`` where the file or its card decides.
+    title : str
+        For people.
+    module : str
+        Imported when the reader is first used.
+    """
+
+    name: str
+    kind: str
+    title: str
+    module: str
+
+    def sniff(self, head: bytes, path: Any) -> bool:
+        """Whether the content is of this format."""
+        return bool(import_module(self.module).sniff(head, path))
+
+    @property
+    def read(self) -> Callable[..., Columns]:
+        """The module's ``read(path, **options)``."""
+        function: Callable[..., Columns] = import_module(self.module).read
+        return function
+
+
+def _table(*readers: tuple[str, str, str]) -> dict[str, Reader]:
+    return {name: Reader(name, kind, title, f"{__name__}.{name}") for name, kind, title in readers}
+
+
+#: Name → reader, in the order in which content is matched.
+READERS: dict[str, Reader] = _table(
+    ("openb_pods", "trace", "Alibaba GPU 2023 (openb): pods"),
+    ("openb_nodes", "machines", "Alibaba GPU 2023 (openb): nodes"),
+    ("azure_v1", "trace", "Azure V1 (2017): VM arrivals with flavours and binned lifetimes"),
+)

@@ -1,0 +1,150 @@
+"""The door for files: ``read_trace``, ``read_machines``, ``read_usage``, ``read_demand``.
+
+The format is recognised from the content, or named with ``format``. Every result is validated
+and carries its provenance in ``meta``: reader, options, SHA-256 of the files, version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+from rlsched.errors import SpecError, TraceError, did_you_mean
+from rlsched.traces.columns import Columns, Demand, Machines, Trace, Usage
+from rlsched.traces.readers import READERS, Reader
+from rlsched.traces.readers.source import first_line, list_files, quote, read_head
+
+_KIND = {Trace: "trace", Machines: "machines", Usage: "usage", Demand: "demand"}
+_FUNCTION = {"trace": "read_trace", "machines": "read_machines", "usage": "read_usage", "demand": "read_demand"}
+
+
+def kind_of(columns: Columns) -> str:
+    """``"trace"``, ``"machines"``, ``"usage"`` or ``"demand"``."""
+    return _KIND[type(columns)]
+
+
+def read_any(path: str | Path, *, format: str | None = None, **options: Any) -> Columns:
+    """Read whatever a file or directory holds.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file (plain or gzip), or a directory for the formats that are directories.
+    format : str, optional
+        A name in `rlsched.traces.readers.READERS`; recognised from the content by default.
+    **options
+        Of the reader, e.g. ``bin_rule="lower"`` for ``azure_v1``.
+
+    Returns
+    -------
+    Trace, Machines, Usage or Demand
+        Validated; ``report`` says what was dropped or changed.
+
+    Raises
+    ------
+    TraceError
+        The file is not there, damaged, of no known format, or breaks a rule.
+    SpecError
+        An unknown format or option.
+    """
+    path = Path(path)
+    reader = _named(format) if format is not None else recognise(path)
+    _check_options(reader, options)
+    columns = reader.read(path, **options)
+    from rlsched import __version__
+
+    meta = {
+        "reader": reader.name,
+        "options": {name: _plain(value) for name, value in options.items()},
+        "rlsched": __version__,
+        **columns.meta,
+    }
+    return dataclasses.replace(columns, meta=meta).validate()
+
+
+def read_trace(path: str | Path, *, format: str | None = None, **options: Any) -> Trace:
+    """Read a trace of tasks; see :func:`read_any`.
+
+    Examples
+    --------
+    >>> trace = read_trace("openb_pod_list_default.csv.gz")  # doctest: +SKIP
+    """
+    columns = read_any(path, format=format, **options)
+    if not isinstance(columns, Trace):
+        raise _wrong_kind(path, columns, "trace")
+    return columns
+
+
+def read_machines(path: str | Path, *, format: str | None = None, **options: Any) -> Machines:
+    """Read a list of machines; see :func:`read_any`."""
+    columns = read_any(path, format=format, **options)
+    if not isinstance(columns, Machines):
+        raise _wrong_kind(path, columns, "machines")
+    return columns
+
+
+def read_usage(path: str | Path, *, format: str | None = None, **options: Any) -> Usage:
+    """Read measured load; see :func:`read_any`."""
+    columns = read_any(path, format=format, **options)
+    if not isinstance(columns, Usage):
+        raise _wrong_kind(path, columns, "usage")
+    return columns
+
+
+def read_demand(path: str | Path, *, format: str | None = None, **options: Any) -> Demand:
+    """Read demand on services; see :func:`read_any`."""
+    columns = read_any(path, format=format, **options)
+    if not isinstance(columns, Demand):
+        raise _wrong_kind(path, columns, "demand")
+    return columns
+
+
+def recognise(path: str | Path) -> Reader:
+    """Find the reader whose format the content has; the first in the table where several match.
+
+    Raises
+    ------
+    TraceError
+        No such file, empty, damaged, or of no known format.
+    """
+    path = Path(path)
+    if path.is_dir():
+        head = b""
+        shown = f"the directory {path}, first file {list_files(path)[0].name!r},"
+    else:
+        head = read_head(path)
+        if not head.strip():
+            raise TraceError(f"a trace file must not be empty: {path} holds nothing. Download or write it again.")
+        shown = f"{path}, which starts with {quote(first_line(head))},"
+    for reader in READERS.values():
+        if reader.sniff(head, path):
+            return reader
+    raise TraceError(
+        f"the content must be of a known format: {shown} is of none. Known: {', '.join(READERS)}. "
+        "Name one with --format, or describe the columns in a card with --card."
+    )
+
+
+def _named(name: str) -> Reader:
+    if name not in READERS:
+        raise SpecError(f"unknown format {name!r}.{did_you_mean(name, READERS)}")
+    return READERS[name]
+
+
+def _check_options(reader: Reader, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(reader.read).parameters.values()
+    known = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise SpecError(f"format {reader.name!r} has no option {name!r}.{did_you_mean(name, known)}")
+
+
+def _wrong_kind(path: str | Path, columns: Columns, wanted: str) -> TraceError:
+    kind = kind_of(columns)
+    return TraceError(f"{path} must hold {wanted}: it holds {kind}. Read it with rlsched.{_FUNCTION[kind]}.")
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,0 +1,201 @@
+"""Files → bytes: plain, gzip or a member of a tar archive, whole or refused.
+
+A truncated or damaged gzip, a directory where a file is meant, an empty file and a file that
+unpacks to more than `max_bytes()` are each one clear `TraceError`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlsched.errors import SpecError, TraceError
+
+HEAD_BYTES = 65_536  # what a reader's sniff() sees
+_CHUNK = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+_LIMIT_VARIABLE = "RLSCHED_MAX_TRACE_GIB"
+_DEFAULT_LIMIT_GIB = 4.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """The unpacked content of one file.
+
+    Parameters
+    ----------
+    name : str
+        As messages name it: the path the user gave, or ``archive:member``.
+    data : bytes
+        Unpacked, not empty.
+    sha256 : str
+        Of the bytes as stored on disk (for a member of an archive: of the member).
+    """
+
+    name: str
+    data: bytes
+    sha256: str
+
+
+def max_bytes() -> int:
+    """Largest unpacked size that is read: 4 GiB, or ``RLSCHED_MAX_TRACE_GIB``.
+
+    The limit keeps a damaged or hostile gzip from filling the memory.
+    """
+    text = os.environ.get(_LIMIT_VARIABLE, "")
+    try:
+        gib = float(text) if text else _DEFAULT_LIMIT_GIB
+        if not 0 < gib < 2**20:
+            raise ValueError
+    except ValueError:
+        raise SpecError(f"{_LIMIT_VARIABLE} must be a number of GiB > 0: got {text!r}. Unset it for 4.") from None
+    return int(gib * 2**30)
+
+
+def _too_big(name: str) -> TraceError:
+    gib = max_bytes() / 2**30
+    return TraceError(
+        f"a trace file may unpack to at most {gib:g} GiB: {name} is larger. "
+        f"Check that it is what you think it is; if so, set {_LIMIT_VARIABLE} to allow more."
+    )
+
+
+def _no_file(path: Path) -> TraceError:
+    if path.is_dir():
+        return TraceError(
+            f"a file is needed here: {path} is a directory. Name a file in it, or force a format that reads "
+            "directories with --format (bitbrains, planetlab)."
+        )
+    return TraceError(f"no file at {path}. Check the path, or list what there is with 'rlsched traces list'.")
+
+
+def _open(path: Path) -> io.BufferedReader:
+    try:
+        return path.open("rb")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise _no_file(path) from None
+    except OSError as error:
+        raise TraceError(f"cannot read {path}: {error.strerror}. Check its permissions.") from None
+
+
+def _gunzip(raw: io.BufferedIOBase, name: str, limit: int) -> bytes:
+    """Unpack at most ``limit + 1`` bytes, so that the caller can tell 'full' from 'too much'."""
+    out = io.BytesIO()
+    try:
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            while out.tell() <= limit:
+                chunk = unpacked.read(min(_CHUNK, limit + 1 - out.tell()))
+                if not chunk:
+                    break
+                out.write(chunk)
+    except EOFError:
+        raise TraceError(
+            f"a gzip file must be complete: {name} ends after {out.tell():,} unpacked bytes, before its end mark. "
+            "Download or copy it again."
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise TraceError(
+            f"a gzip file must be intact: {name} is damaged after {out.tell():,} unpacked bytes ({error}). "
+            "Download or copy it again."
+        ) from None
+    return out.getvalue()
+
+
+def read_source(path: str | Path) -> Source:
+    """Read one file whole, unpacking gzip (recognised by content, not by name).
+
+    Raises
+    ------
+    TraceError
+        No such file, a directory, not readable, empty, truncated, damaged, or larger than
+        :func:`max_bytes`.
+    """
+    path = Path(path)
+    limit = max_bytes()
+    with _open(path) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise _too_big(str(path))
+        stored = file.read()
+    data = _gunzip(io.BytesIO(stored), str(path), limit) if stored.startswith(_GZIP_MAGIC) else stored
+    if len(data) > limit:
+        raise _too_big(str(path))
+    if not data.strip():
+        raise TraceError(f"a trace file must not be empty: {path} holds nothing. Download or write it again.")
+    return Source(str(path), data, hashlib.sha256(stored).hexdigest())
+
+
+def read_head(path: str | Path) -> bytes:
+    """The first unpacked bytes of a file, at most `HEAD_BYTES`; what a format is recognised from."""
+    path = Path(path)
+    with _open(path) as file:
+        start = file.read(2)
+        file.seek(0)
+        if start != _GZIP_MAGIC:
+            return file.read(HEAD_BYTES)
+        return _gunzip(file, str(path), HEAD_BYTES)[:HEAD_BYTES]
+
+
+def read_tar(source: Source) -> Iterator[tuple[str, bytes]]:
+    """Yield ``(name, content)`` of the regular files of an unpacked tar, in stored order.
+
+    Nothing is written to disk, so a member's name can do no harm.
+
+    Raises
+    ------
+    TraceError
+        Where the archive is cut short or damaged.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(source.data), mode="r:") as archive:
+            for member in archive:
+                if member.isfile():
+                    content = archive.extractfile(member)
+                    assert content is not None  # isfile() says so
+                    yield member.name.removeprefix("./"), content.read()
+    except tarfile.TarError as error:
+        raise TraceError(
+            f"a tar archive must be complete: {source.name} is not ({error}). Download or copy it again."
+        ) from None
+
+
+def list_files(path: Path) -> list[Path]:
+    """The files directly in a directory, byte-wise ascending by name.
+
+    Raises
+    ------
+    TraceError
+        When there is none.
+    """
+    try:
+        files = [entry for entry in path.iterdir() if entry.is_file()]
+    except OSError as error:
+        raise TraceError(f"cannot list {path}: {error.strerror}. Check its permissions.") from None
+    if not files:
+        raise TraceError(f"a trace directory must hold files: {path} holds none. Name the folder the files lie in.")
+    return sorted(files, key=lambda entry: os.fsencode(entry.name))
+
+
+def first_line(head: bytes) -> str:
+    """The first line of a file's head as text, without byte-order mark and line end."""
+    return head.split(b"\n", 1)[0].decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r")
+
+
+def header_names(head: bytes) -> list[str]:
+    """Column names of a CSV head, whatever its separator; for recognising, not for reading."""
+    line = first_line(head)
+    for mark in (";", "\t", "|"):
+        line = line.replace(mark, ",")
+    return [name.strip().strip('"') for name in line.split(",") if name.strip()]
+
+
+def quote(value: object, length: int = 60) -> str:
+    """A value from a file as it goes into a message: quoted, escaped, and not too long."""
+    text = value if isinstance(value, str) else str(value)
+    return repr(text if len(text) <= length else text[: length - 1] + "…")
