@@ -210,10 +210,10 @@ def _sizes(
         cpu[letter], mem[letter] = flavour.cpu_mcore, flavour.mem_mib
     unknown = np.flatnonzero(cpu[letters] < 0)
     if unknown.size:
-        letter = chr(letters[unknown[0]])
+        strange = chr(letters[unknown[0]])
         raise TraceError(
-            f"a flavour must be in the flavour map: got {letter!r} in line {period_of[unknown[0]] + 1} of {source.name} "
-            f"(and {unknown.size - 1} more). Known: {', '.join(map(chr, sorted(flavours)))}."
+            f"a flavour must be in the flavour map: got {strange!r} in line {period_of[unknown[0]] + 1} of "
+            f"{source.name} (and {unknown.size - 1} more). Known: {', '.join(map(chr, sorted(flavours)))}."
         )
     return cpu[letters], mem[letters]
 
@@ -253,8 +253,8 @@ def _durations(source: Source, arrivals: Source, arrival_lines: Sequence[bytes])
         tokens, letters = payload.split(b","), arrival_payload.split(b",")
         if second != expected or len(tokens) != len(letters):
             raise TraceError(
-                f"durations must fit the arrivals: got second {second} with {len(tokens)} entries where {arrivals.name} "
-                f"has {expected} with {len(letters)}, in {where}. Name the right file with durations=."
+                f"durations must fit the arrivals: got second {second} with {len(tokens)} entries where "
+                f"{arrivals.name} has {expected} with {len(letters)}, in {where}. Name the right file with durations=."
             )
         for token, letter in zip(tokens, letters, strict=True):
             if letter in (b"|", b""):

@@ -12,7 +12,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -368,11 +368,12 @@ def _read_rows(
                     fault = (f"{column.name} must not be empty", quote(text))
                     break
                 try:
-                    values.append(
-                        _filled(column) if absent else text if column.kind == "text" else _number(text, column)
-                    )
-                except ValueError as rule:
-                    fault = (f"{column.name} must be {rule}", quote(text))
+                    if absent:
+                        values.append(_filled(column))
+                    else:
+                        values.append(text if column.kind == "text" else _number(text, column))
+                except ValueError as broken:
+                    fault = (f"{column.name} must be {broken}", quote(text))
                     break
                 empty.append(absent)
         if fault is not None:
@@ -399,7 +400,9 @@ def _read_rows(
 
 
 def _filled(column: Column) -> int | float | str:
-    return {"int": column.fill, "float": math.nan, "text": ""}[column.kind]
+    if column.kind == "int":
+        return column.fill
+    return math.nan if column.kind == "float" else ""
 
 
 def _fields(data: bytes, name: str, skip: int, delimiter: str) -> Iterator[list[str]]:
@@ -432,5 +435,7 @@ def codes(values: npt.NDArray[Any], missing: Mask) -> tuple[npt.NDArray[np.int64
     """
     import pandas as pd
 
-    code, names = pd.factorize(np.where(missing, None, values), use_na_sentinel=True)
-    return code.astype(np.int64), tuple(str(name) for name in names)
+    code, names = pd.factorize(values[~missing])
+    out = np.full(values.shape[0], -1, np.int64)
+    out[~missing] = code
+    return out, tuple(str(name) for name in names)
