@@ -1,0 +1,113 @@
+"""A profile: what is known of a workload after its rows are gone. One JSON file, readable."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rlsched.errors import SpecError
+from rlsched.spec import Spec, validate
+from rlsched.traces.synthetic.arrivals import Arrivals
+from rlsched.traces.synthetic.lifetimes import Lifetimes
+from rlsched.traces.synthetic.sizes import Atom, Sizes
+
+PROFILE_VERSION = 1
+
+
+class Origin(Spec):
+    """Where the statistics are from."""
+
+    name: str
+    tasks: int = Field(default=0, ge=0, description="rows behind the task part")
+    series: int = Field(default=0, ge=0, description="series behind the usage part")
+    observed_s: float = Field(gt=0, description="length observed, seconds")
+    sha256: dict[str, str] = Field(default_factory=dict, description="file name: hash of the files read")
+    licence: str = ""
+    cite: str = ""
+    notes: tuple[str, ...] = Field(default=(), description="what the fit could not see, said by the fit")
+
+
+class Disclosure(Spec):
+    """What limits how much of a row can be read out of the profile."""
+
+    min_count: int = Field(ge=2, description="fewest tasks (or series) behind any number")
+    digits: int = Field(ge=1, le=6, description="significant digits of any number")
+    sizes_exact: float = Field(default=1.0, description="share of tasks whose request is an atom as it was")
+    sizes_gridded: float = Field(default=0.0, description="share rounded to a quarter octave")
+    sizes_merged: float = Field(default=0.0, description="share sent to the nearest atom")
+
+
+class Stream(Spec):
+    """Batches of one range of sizes: they have their own rhythm, requests and lives."""
+
+    arrivals: Arrivals
+    sizes: Sizes
+    lifetimes: Lifetimes | None = None
+
+
+class Profile(Spec):
+    """Statistics of a workload; see :func:`rlsched.traces.synthetic.fit.fit` and ``draw``."""
+
+    kind: Literal["rlsched-profile"] = "rlsched-profile"
+    version: Literal[1] = 1
+    origin: Origin
+    disclosure: Disclosure
+    gpu_models: tuple[str, ...] = ()
+    atoms: tuple[Atom, ...] = ()
+    streams: tuple[Stream, ...] = ()
+
+
+def save_profile(profile: Profile, path: Path) -> None:
+    """Write a profile as JSON, one short table a line; replaces the file in one step."""
+    text = _pretty(profile.model_dump(mode="json", exclude_defaults=False), 0) + "\n"
+    part = path.with_name(path.name + ".partial")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def load_profile(path: Path) -> Profile:
+    """Read and check a profile.
+
+    Raises
+    ------
+    SpecError
+        When the file is not there, is not JSON, or breaks a rule; names every problem.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(
+            f"no profile at {path}. Check the path; fit one with 'rlsched traces fit FILE {path.name}'."
+        ) from None
+    except OSError as error:
+        raise SpecError(f"cannot read profile {path}: {error.strerror}. Check the path and its permissions.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not a JSON profile: {error}. Fit it again with 'rlsched traces fit'.") from None
+    if not isinstance(values, dict) or values.get("kind") != "rlsched-profile":
+        raise SpecError(f'{path} must hold an object with "kind": "rlsched-profile". Name a file that fit wrote.')
+    if values.get("version") != PROFILE_VERSION:
+        raise SpecError(
+            f"profile version must be {PROFILE_VERSION}: got {values.get('version')!r} in {path}. "
+            "Fit it again with this version of rlsched."
+        )
+    return validate(Profile, values, str(path))
+
+
+def _pretty(value: Any, depth: int) -> str:
+    """JSON with lists of numbers on one line, so that a person can read a table."""
+    pad, end = "  " * (depth + 1), "  " * depth
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, dict | list) or not value:
+        return flat
+    if len(flat) <= 110 or (isinstance(value, list) and not any(isinstance(v, dict | list) for v in value)):
+        return flat
+    if isinstance(value, list):
+        inner = [pad + _pretty(v, depth + 1) for v in value]
+        return "[\n" + ",\n".join(inner) + f"\n{end}]"
+    inner = [f"{pad}{json.dumps(k)}: {_pretty(v, depth + 1)}" for k, v in value.items()]
+    return "{\n" + ",\n".join(inner) + f"\n{end}}}"
