@@ -6,11 +6,13 @@ import numpy as np
 
 from rlsched.errors import SpecError
 from rlsched.rng import stream
-from rlsched.traces.columns import I64, UNKNOWN, Trace
+from rlsched.traces.columns import I64, UNKNOWN, Trace, Usage
 from rlsched.traces.synthetic.arrivals import STEP_S, draw_moments, draw_sizes
 from rlsched.traces.synthetic.lifetimes import draw_lives
 from rlsched.traces.synthetic.profile import Profile
 from rlsched.traces.synthetic.sizes import ATOM_COLUMNS, draw_codes
+from rlsched.traces.synthetic.usage import UsagePart
+from rlsched.traces.synthetic.usage_draw import draw_shares
 from rlsched.units import SECONDS_PER_DAY
 
 
@@ -55,13 +57,9 @@ def draw_tasks(
         raise SpecError(
             f"profile {profile.origin.name!r} has no task part: it was fitted to usage. Draw usage from it."
         )
-    for label, value in (("days", days), ("scale", scale)):
-        if not (np.isfinite(value) and value > 0):
-            raise SpecError(f"{label} must be > 0: got {value!r}. Example: {label} = 1")
+    _check(days, scale, seed)
     if not (np.isfinite(warm_days) and warm_days >= 0):
         raise SpecError(f"warm_days must be >= 0: got {warm_days!r}. Use 0 to start with nothing running.")
-    if seed < 0:
-        raise SpecError(f"seed must be >= 0: got {seed}.")
     if max_batch is not None and max_batch < 1:
         raise SpecError(f"max_batch must be >= 1: got {max_batch}. Leave it away to keep every batch.")
     before = int(np.ceil(warm_days * SECONDS_PER_DAY / STEP_S))
@@ -122,3 +120,97 @@ def _draw_stream(profile: Profile, i: int, before: int, steps: int, scale: float
         return arrive, np.full(arrive.size, UNKNOWN, np.int64), code, batch
     life = draw_lives(part.lifetimes, code, size, stream(seed, "lives", i))
     return arrive, arrive + np.floor(life).astype(np.int64), code, batch
+
+
+def draw_usage(profile: Profile, days: float, scale: float = 1.0, seed: int = 0) -> Usage:
+    """Draw usage series that all run through the whole time.
+
+    Parameters
+    ----------
+    profile : Profile
+        One with a usage part.
+    days : float
+        Length, ``> 0``.
+    scale : float
+        Factor on the number of series of the source, ``> 0``; at least one is drawn.
+    seed : int
+
+    Raises
+    ------
+    SpecError
+        When an argument is out of range or the profile has no usage part.
+    """
+    part = _usage_part(profile)
+    _check(days, scale, seed)
+    count = max(round(part.series * scale), 1)
+    samples = np.full(count, int(np.ceil(days * SECONDS_PER_DAY / part.step_s)), np.int64)
+    start = np.zeros(count, np.int64)
+    cpu, mem = draw_shares(part, start, samples, seed)
+    return Usage(
+        series_id=np.arange(count, dtype=np.int64),
+        offset=np.concatenate([[0], np.cumsum(samples)]),
+        start_s=start,
+        step_s=part.step_s,
+        cpu_share=cpu,
+        mem_share=mem,
+        source=f"drawn from profile {profile.origin.name}",
+        meta={"synthetic": True, "profile": profile.origin.name, "days": days, "scale": scale, "seed": seed},
+    )
+
+
+def draw_usage_of(trace: Trace, profile: Profile, until_s: float, seed: int = 0) -> Usage:
+    """Draw usage for the tasks of a trace, from arrival to departure.
+
+    Parameters
+    ----------
+    trace : Trace
+    profile : Profile
+        One with a usage part; it need not be the one the trace was drawn from. Which class of
+        series a task gets does not depend on its request.
+    until_s : float, seconds
+        No sample at or after this; tasks without a known end run until here.
+    seed : int
+
+    Returns
+    -------
+    Usage
+        One series a task, in the order of the trace, on the grid of the profile's step; the
+        sample at ``k * step_s`` stands for the step that begins there, so a task has at least one.
+    """
+    part = _usage_part(profile)
+    _check(1.0, 1.0, seed)
+    step = part.step_s
+    arrive = trace.arrive_s.astype(np.float64)
+    end = np.where(trace.depart_s == UNKNOWN, until_s, np.minimum(trace.depart_s, until_s))
+    first = np.floor(arrive / step).astype(np.int64)
+    samples = np.maximum(np.ceil(end / step).astype(np.int64) - first, 1)
+    cpu, mem = draw_shares(part, first * step, samples, seed)
+    return Usage(
+        series_id=trace.task_id,
+        offset=np.concatenate([[0], np.cumsum(samples)]),
+        start_s=first * step,
+        step_s=step,
+        cpu_share=cpu,
+        mem_share=mem,
+        cpu_mcore=trace.cpu_mcore,
+        mem_mib=trace.mem_mib,
+        source=f"drawn from profile {profile.origin.name}",
+        meta={"synthetic": True, "profile": profile.origin.name, "seed": seed, "until_s": until_s},
+    )
+
+
+def _usage_part(profile: Profile) -> UsagePart:
+    if profile.usage is None:
+        raise SpecError(
+            f"profile {profile.origin.name!r} has no usage part: it was fitted to tasks. Draw tasks from it, or name a "
+            "usage profile such as profiles/bitbrains.json."
+        )
+    return profile.usage
+
+
+def _check(days: float, scale: float, seed: int) -> None:
+    for label, value in (("days", days), ("scale", scale)):
+        if not (np.isfinite(value) and value > 0):
+            raise SpecError(f"{label} must be > 0: got {value!r}. Example: {label} = 1")
+    if seed < 0:
+        raise SpecError(f"seed must be >= 0: got {seed}. Example: seed = 0")

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import TraceError
-from rlsched.traces.columns import F64, I64, Trace
+from rlsched.traces.columns import F64, I64, Trace, Usage
 from rlsched.traces.synthetic.arrivals import WEEK_DAYS, fit_arrivals
 from rlsched.traces.synthetic.lifetimes import Lifetimes, fit_lifetimes, observed_lives
 from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import fit_atoms, fit_sizes
 from rlsched.traces.synthetic.tables import significant
+from rlsched.traces.synthetic.usage import fit_usage
 from rlsched.units import SECONDS_PER_DAY
 
 #: Upper ends of the ranges of batch sizes; the last range has none.
@@ -114,6 +115,31 @@ def fit_tasks(
         gpu_models=trace.gpu_models,
         atoms=atoms.atoms,
         streams=tuple(streams),
+    )
+
+
+def fit_series(usage: Usage, name: str, min_count: int = 20, digits: int = 3) -> Profile:
+    """Fit the usage part of a profile; parameters and errors as :func:`fit_tasks` and ``fit_usage``."""
+    part = fit_usage(usage, min_count, digits)
+    longest = float(np.diff(usage.offset).max()) * usage.step_s
+    notes = [] if longest >= 2 * SECONDS_PER_DAY else ["series under two days: no daily shape"]
+    left_out = len(usage) - part.series
+    if left_out:
+        notes.append(f"{left_out} series of fewer than 12 samples were left out")
+    if part.missing_share:
+        notes.append(f"{part.missing_share:.2%} of the samples are missing; a draw has none missing")
+    return Profile(
+        origin=Origin(
+            name=name,
+            series=part.series,
+            observed_s=longest,
+            sha256=_hashes(usage.meta),
+            licence=str(usage.meta.get("licence", "")),
+            cite=str(usage.meta.get("cite", "")),
+            notes=tuple(notes),
+        ),
+        disclosure=Disclosure(min_count=min_count, digits=digits),
+        usage=part,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +10,11 @@ from pydantic import Field
 
 from rlsched.errors import SpecError
 from rlsched.spec import Spec, validate
+from rlsched.traces.store import replacing
 from rlsched.traces.synthetic.arrivals import Arrivals
 from rlsched.traces.synthetic.lifetimes import Lifetimes
 from rlsched.traces.synthetic.sizes import Atom, Sizes
+from rlsched.traces.synthetic.usage import UsagePart
 
 PROFILE_VERSION = 1
 
@@ -59,15 +60,14 @@ class Profile(Spec):
     gpu_models: tuple[str, ...] = ()
     atoms: tuple[Atom, ...] = ()
     streams: tuple[Stream, ...] = ()
+    usage: UsagePart | None = None
 
 
 def save_profile(profile: Profile, path: Path) -> None:
     """Write a profile as JSON, one short table a line; replaces the file in one step."""
     text = _pretty(profile.model_dump(mode="json", exclude_defaults=False), 0) + "\n"
-    part = path.with_name(path.name + ".partial")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def load_profile(path: Path) -> Profile:

@@ -1,0 +1,138 @@
+"""``rlsched traces fit | draw | sample``: synthetic traces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlsched.errors import SpecError
+from rlsched.spec import parse_override
+
+
+def register(app: typer.Typer) -> None:
+    """Put the three commands on the ``traces`` group."""
+    app.command("fit")(fit)
+    app.command("draw")(draw)
+    app.command("sample")(sample)
+
+
+def fit(
+    file: Annotated[Path, typer.Argument(help="Trace or usage, in any format that 'traces list' names.")],
+    profile: Annotated[Path, typer.Argument(help="JSON file to write.")],
+    format: Annotated[str | None, typer.Option(help="Format of FILE; recognised from its content by default.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the profile; that of the JSON file by default.")] = None,
+    min_count: Annotated[
+        int, typer.Option(min=2, help="Fewest tasks or series behind any number of the profile.")
+    ] = 20,
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, key=value; can be repeated.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the data, kept in the profile.")] = "",
+    cite: Annotated[str, typer.Option(help="What to cite, kept in the profile.")] = "",
+    digits: Annotated[int, typer.Option(min=1, max=6, help="Significant digits of any number of the profile.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Fit a profile (statistics only, no row) to a trace of tasks or of usage.
+
+    Example: rlsched traces fit v1.dev.txt.gz azure-v1.json
+    """
+    from rlsched.traces.columns import Trace, Usage
+    from rlsched.traces.read import kind_of, read_any
+    from rlsched.traces.synthetic.fit import fit_series, fit_tasks
+    from rlsched.traces.synthetic.profile import save_profile
+
+    columns = read_any(file, format=format, **_options(option or []))
+    label = name if name is not None else profile.stem
+    if isinstance(columns, Trace):
+        made = fit_tasks(columns, label, min_count, digits)
+    elif isinstance(columns, Usage):
+        made = fit_series(columns, label, min_count, digits)
+    else:
+        raise SpecError(f"a profile is fitted to tasks or usage: {file} holds {kind_of(columns)}. Name another file.")
+    known = {"licence": licence or made.origin.licence, "cite": cite or made.origin.cite}
+    made = made.model_copy(update={"origin": made.origin.model_copy(update=known)})
+    save_profile(made, profile)
+    lines = [
+        f"{profile}: {made.origin.tasks:,} tasks, {made.origin.series:,} series, "
+        f"{made.origin.observed_s / 86_400:.2f} days; {len(made.atoms)} request shapes, {len(made.streams)} streams",
+        *(f"note: {note}" for note in made.origin.notes),
+    ]
+    _tell(as_json, {"profile": str(profile), **made.origin.model_dump(mode="json")}, lines)
+
+
+def draw(
+    profile: Annotated[
+        str, typer.Argument(help="A profile's JSON file, or a packaged name such as profiles/azure-v1.json.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    days: Annotated[float, typer.Option(help="Days to draw.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Factor on the number of batches, or of series.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same trace.")] = 0,
+    warm_days: Annotated[float, typer.Option(help="Days drawn before the start; what still runs at 0 is kept.")] = 0.0,
+    max_batch: Annotated[int | None, typer.Option(help="Leave out batches of more tasks than this.")] = None,
+    usage: Annotated[
+        str | None, typer.Option(help="Profile with a usage part; writes OUT with .usage.parquet too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Draw a trace from a profile, of any length and at any scale.
+
+    Example: rlsched traces draw profiles/azure-v1.json vms.parquet --days 7 --scale 0.1 --seed 1
+    """
+    from rlsched.assets import find_asset
+    from rlsched.traces.columns import Columns
+    from rlsched.traces.store import save
+    from rlsched.traces.synthetic.draw import draw_tasks, draw_usage, draw_usage_of
+    from rlsched.traces.synthetic.profile import load_profile
+
+    made = load_profile(find_asset("traces", profile))
+    written: list[tuple[Path, Columns]] = []
+    if made.streams:
+        trace = draw_tasks(made, days, scale, seed, warm_days, max_batch)
+        written.append((out, trace))
+        if usage is not None:
+            load = load_profile(find_asset("traces", usage))
+            written.append((out.with_suffix(".usage.parquet"), draw_usage_of(trace, load, days * 86_400, seed)))
+    else:
+        for option, value in (("--usage", usage), ("--warm-days", warm_days or None), ("--max-batch", max_batch)):
+            if value is not None:
+                raise SpecError(f"{option} is for profiles of tasks: {profile} has usage only. Leave it away.")
+        written.append((out, draw_usage(made, days, scale, seed)))
+    for path, columns in written:
+        save(columns, path)
+    lines = [f"{path}: {len(columns):,} rows drawn from {made.origin.name}" for path, columns in written]
+    document = {"files": [{"path": str(path), "rows": len(columns)} for path, columns in written]}
+    _tell(as_json, {**document, "profile": made.origin.name, "days": days, "scale": scale, "seed": seed}, lines)
+
+
+def sample(
+    card: Annotated[str, typer.Argument(help="TOML card, or a packaged name such as sample/sample.toml.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that gets vms.parquet and machines.parquet.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Draw a trace and its cluster as a card says.
+
+    Example: rlsched traces sample sample/sample.toml .
+    """
+    from rlsched.assets import find_asset
+    from rlsched.traces.store import save
+    from rlsched.traces.synthetic.sample import draw_sample
+
+    trace, machines = draw_sample(find_asset("traces", card))
+    save(trace, folder / "vms.parquet")
+    save(machines, folder / "machines.parquet")
+    text = f"{folder}: {len(trace):,} tasks in vms.parquet, {len(machines):,} machines in machines.parquet"
+    _tell(as_json, {"folder": str(folder), "tasks": len(trace), "machines": len(machines)}, [text])
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    out = {}
+    for text in texts:
+        key, value = parse_override(text)
+        out[".".join(key)] = value
+    return out
+
+
+def _tell(as_json: bool, document: dict[str, Any], lines: list[str]) -> None:
+    typer.echo(json.dumps(document) if as_json else "\n".join(lines))

@@ -1,0 +1,240 @@
+"""How load moves: levels, shapes and memory of usage series, by class of series.
+
+A series is ``level × shape(g(t))``: ``g`` is a Gaussian path of unit variance whose correlation
+is fitted, ``shape`` a quantile table that gives it the right distribution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from rlsched.errors import TraceError
+from rlsched.spec import Spec
+from rlsched.traces.columns import F64, I64, Usage
+from rlsched.traces.synthetic.normal import normal_cdf, normal_quantile
+from rlsched.traces.synthetic.tables import nonnegative_fit, significant
+from rlsched.units import SECONDS_PER_DAY
+
+TAU_S = (900.0, 7200.0, 43_200.0)  # memories of the path: quarter of an hour, two hours, half a day
+LAGS_S = (300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 64_800, 86_400, 129_600, 172_800)
+DAY_SLOTS = 24
+SHAPE_Z = np.linspace(-3.0, 3.0, 25)  # where the quantile table is written down, in deviations
+LEVEL_P = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+MAX_CLASSES = 24
+
+
+class Series(Spec):
+    """One resource of a class of series.
+
+    Components of the path: white noise, the memories ``TAU_S``, a daily wave of random phase;
+    with ``day_shape`` their variances sum to 1.
+    """
+
+    level: tuple[float, ...] = Field(description="quantiles of the mean share of a series, at LEVEL_P")
+    shape: tuple[float, ...] = Field(description="quantiles of share over the series' mean, at SHAPE_Z deviations")
+    day_shape: tuple[float, ...] = Field(
+        min_length=DAY_SLOTS, max_length=DAY_SLOTS, description="by hour of the source's clock, in deviations"
+    )
+    white: float = Field(ge=0)
+    memory: tuple[float, ...] = Field(min_length=len(TAU_S), max_length=len(TAU_S))
+    day_wave: float = Field(ge=0)
+
+
+class SeriesClass(Spec):
+    """Series alike in mean CPU share and in how much it varies."""
+
+    share: float = Field(ge=0, le=1, description="of all series")
+    cpu: Series
+    mem: Series | None = Field(default=None, description="None: memory was not measured")
+    cross: float = Field(default=0.0, ge=-1, le=1, description="correlation of the fresh noise of CPU and memory")
+
+
+class UsagePart(Spec):
+    """The usage of a workload."""
+
+    step_s: int = Field(gt=0)
+    series: int = Field(gt=0, description="series a draw of scale 1 has")
+    length_s: float = Field(gt=0, description="median length of a series")
+    missing_share: float = Field(default=0.0, description="of the samples; a draw has none missing")
+    classes: tuple[SeriesClass, ...] = Field(min_length=1)
+
+
+def fit_usage(usage: Usage, min_count: int, digits: int) -> UsagePart:
+    """Fit the usage part.
+
+    Parameters
+    ----------
+    usage : Usage
+        Series with fewer than 12 measured samples are left out (``series`` counts the others).
+    min_count : int
+        Fewest series in a class.
+    digits : int
+        Significant digits kept.
+
+    Raises
+    ------
+    TraceError
+        When fewer than ``min_count`` series have 12 samples.
+
+    Notes
+    -----
+    Classes are equal slices of the series by mean CPU share, each cut in two or three by the
+    coefficient of variation. Within a class, samples become normal scores by their rank in
+    their own series, and the mean autocorrelation of the scores, at lags from one step to two
+    days and at most half a series, is fitted by non-negative least squares.
+    """
+    length = np.diff(usage.offset)
+    good = [i for i in range(len(usage)) if int(np.isfinite(usage.series(i)).sum()) >= 12]
+    if len(good) < min_count:
+        raise TraceError(
+            f"a usage profile needs {min_count} series of 12 samples: {usage.source or 'these columns'} has "
+            f"{len(good)}. Fit more series, or lower --min-count (which discloses more)."
+        )
+    with_mem = bool(np.isfinite(usage.mem_share).any())
+    cpu = [usage.series(i) for i in good]
+    mean = np.asarray([np.nanmean(x) for x in cpu])
+    spread = np.asarray([np.nanstd(x) for x in cpu]) / np.maximum(mean, 1e-9)
+    classes = []
+    for rows in _classes(mean, spread, min_count):
+        mine = [good[i] for i in rows]
+        start = usage.start_s[mine]
+        cpu_part, cpu_score = _fit_series([usage.series(i) for i in mine], start, usage.step_s, digits)
+        mem_part, cross = None, 0.0
+        measured = [np.isfinite(usage.series(i, "mem_share")).sum() >= 12 for i in mine] if with_mem else [False]
+        if sum(measured) >= min_count:
+            chosen = [i for i, ok in zip(mine, measured, strict=True) if ok]
+            mem_part, mem_score = _fit_series(
+                [usage.series(i, "mem_share") for i in chosen], usage.start_s[chosen], usage.step_s, digits
+            )
+            kept = [s for s, ok in zip(cpu_score, measured, strict=True) if ok]
+            cross = _cross(kept, mem_score, cpu_part, mem_part)
+        share = float(significant(len(rows) / len(good), digits))
+        classes.append(SeriesClass(share=share, cpu=cpu_part, mem=mem_part, cross=round(cross, 2)))
+    return UsagePart(
+        step_s=usage.step_s,
+        series=len(good),
+        length_s=float(np.median(length[good])) * usage.step_s,
+        missing_share=float(significant(np.isnan(usage.cpu_share).mean(), digits)),
+        classes=tuple(classes),
+    )
+
+
+def _classes(mean: F64, spread: F64, min_count: int) -> list[npt.NDArray[np.intp]]:
+    """Rows of each class: slices by mean, cut by spread, each of at least ``min_count`` series."""
+    total = int(np.clip(mean.size // min_count, 1, MAX_CLASSES))
+    cuts = 3 if total >= 9 else (2 if total >= 4 else 1)
+    out: list[npt.NDArray[np.intp]] = []
+    for part in np.array_split(np.argsort(mean, kind="stable"), max(total // cuts, 1)):
+        order = part[np.argsort(spread[part], kind="stable")]
+        out.extend(np.sort(piece) for piece in np.array_split(order, min(cuts, max(part.size // min_count, 1))))
+    return out
+
+
+def _fit_series(series: list[F64], start: I64, step_s: int, digits: int) -> tuple[Series, list[F64]]:
+    """Fit one resource of one class; also the normal scores, NaN where missing."""
+    means = np.asarray([np.nanmean(x) for x in series])
+    pairs = zip(series, means, strict=True)
+    ratio = np.concatenate([x[np.isfinite(x)] / m if m > 0 else np.zeros(1) for x, m in pairs])
+    shape = np.quantile(ratio, normal_cdf(SHAPE_Z))
+    scores = [_scores(x) for x in series]
+    length = int(np.median([s.size for s in scores]))
+    lags = np.asarray([lag // step_s for lag in LAGS_S if lag % step_s == 0 and lag // step_s <= length // 2], np.int64)
+    if lags.size == 0:
+        lags = np.asarray([1], np.int64)
+    acf = _mean_acf(scores, lags)
+    days_long = length * step_s >= 2 * SECONDS_PER_DAY
+    day = _day_shape(scores, start, step_s) if days_long else np.zeros(DAY_SLOTS)
+    fine = np.repeat(day, max(SECONDS_PER_DAY // DAY_SLOTS // step_s, 1))
+    common = np.asarray([(fine * np.roll(fine, -int(k))).mean() for k in lags])
+    time_s = np.concatenate([[0], lags]) * float(step_s)
+    target = np.concatenate([[1 - float((fine**2).mean())], acf - common])
+    columns = [(time_s == 0).astype(np.float64), *(np.exp(-time_s / tau) for tau in TAU_S)]
+    columns.append(np.cos(2 * np.pi * time_s / SECONDS_PER_DAY) if days_long else np.zeros(time_s.size))
+    weight = np.ones(time_s.size)
+    weight[0] = 10.0  # the variance is held almost exactly
+    variance = nonnegative_fit(np.stack(columns, axis=1) * weight[:, None], target * weight)
+    variance *= (1 - float((fine**2).mean())) / variance.sum() if variance.sum() > 0 else 0.0
+    if variance.sum() == 0:
+        variance[0] = 1.0
+    values = significant(variance, digits).tolist()
+    part = Series(
+        level=tuple(significant(_levels(means), digits).tolist()),
+        shape=tuple(significant(shape, digits).tolist()),
+        day_shape=tuple(np.round(day, 3).tolist()),
+        white=values[0],
+        memory=tuple(values[1:-1]),
+        day_wave=values[-1],
+    )
+    return part, scores
+
+
+def _levels(means: F64) -> F64:
+    """Quantiles of the means at ``LEVEL_P``; the two ends are carried on from inside, no series is told."""
+    inner = np.quantile(means, LEVEL_P[1:-1])
+    low = max(inner[0] - 0.5 * (inner[1] - inner[0]), 0.0)
+    high = inner[-1] + 0.5 * (inner[-1] - inner[-2])
+    return np.concatenate([[low], inner, [high]])
+
+
+def _scores(x: F64) -> F64:
+    """Normal scores by mid-rank, unit variance; all 0 for a constant series, NaN where missing."""
+    out = np.full(x.size, np.nan)
+    known = np.isfinite(x)
+    values, inverse, counts = np.unique(x[known], return_inverse=True, return_counts=True)
+    if values.size < 2:
+        out[known] = 0.0
+        return out
+    rank = np.cumsum(counts) - counts / 2
+    z = normal_quantile(rank / counts.sum())[inverse]
+    z = z - z.mean()
+    out[known] = z / z.std()
+    return out
+
+
+def _mean_acf(scores: list[F64], lags: I64) -> F64:
+    """Autocorrelation of the scores, averaged over the series that vary."""
+    total = np.zeros(lags.size)
+    weight = np.zeros(lags.size)
+    for z in scores:
+        known = np.isfinite(z)
+        filled = np.where(known, z, 0.0)
+        if not filled.any():
+            continue
+        for i, k in enumerate(lags):
+            if k < z.size:
+                pairs = int((known[:-k] & known[k:]).sum())
+                if pairs:
+                    total[i] += float(filled[:-k] @ filled[k:]) / pairs
+                    weight[i] += 1
+    return np.asarray(total / np.maximum(weight, 1))
+
+
+def _day_shape(scores: list[F64], start: I64, step_s: int) -> F64:
+    """Mean score by hour of the source's clock, centred; what all series of a class share."""
+    total, count = np.zeros(DAY_SLOTS), np.zeros(DAY_SLOTS)
+    for z, t0 in zip(scores, start, strict=True):
+        hour = ((int(t0) + np.arange(z.size) * step_s) % SECONDS_PER_DAY) * DAY_SLOTS // SECONDS_PER_DAY
+        known = np.isfinite(z)
+        total += np.bincount(hour[known], weights=z[known], minlength=DAY_SLOTS)
+        count += np.bincount(hour[known], minlength=DAY_SLOTS)
+    mean = total / np.maximum(count, 1)
+    return np.asarray(mean - mean.mean())
+
+
+def _cross(cpu: list[F64], mem: list[F64], a: Series, b: Series) -> float:
+    """Noise correlation that gives the mean correlation of the scores of CPU and memory."""
+    seen = []
+    for x, y in zip(cpu, mem, strict=True):
+        both = np.isfinite(x) & np.isfinite(y)
+        if both.sum() >= 12 and x[both].any() and y[both].any():
+            seen.append(float((x[both] * y[both]).mean()))
+    if not seen:
+        return 0.0
+    weights_a = np.sqrt([a.white, *a.memory])
+    weights_b = np.sqrt([b.white, *b.memory])
+    through_noise = float(weights_a @ weights_b)
+    by_day = float(np.mean(np.asarray(a.day_shape) * np.asarray(b.day_shape)))
+    wanted = float(np.mean(seen)) - by_day
+    return float(np.clip(wanted / through_noise, -1, 1)) if through_noise > 0.05 else 0.0
