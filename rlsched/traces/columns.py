@@ -118,13 +118,10 @@ class _Columns:
             if spec.name in ("source", "meta", "report"):
                 continue
             a, b = getattr(self, spec.name), getattr(other, spec.name)
-            if isinstance(a, np.ndarray):
-                if a.dtype.kind == "f" or b.dtype.kind == "f":
-                    if not np.array_equal(a, b, equal_nan=True):
-                        return False
-                elif not np.array_equal(a, b):
+            if isinstance(a, dict):  # the extra columns of a Usage
+                if a.keys() != b.keys() or not all(_equal(a[key], b[key]) for key in a):
                     return False
-            elif a != b:
+            elif not _equal(a, b):
                 return False
         return True
 
@@ -575,6 +572,13 @@ class Demand(_Columns):
 
 
 Columns = Trace | Machines | Usage | Demand
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if not isinstance(a, np.ndarray):
+        return bool(a == b)
+    floats = a.dtype.kind == "f" or b.dtype.kind == "f"
+    return bool(np.array_equal(a, b, equal_nan=True) if floats else np.array_equal(a, b))
 
 
 def _check_unique(ids: npt.NDArray[Any], name: str, source: str) -> None:

@@ -61,4 +61,7 @@ READERS: dict[str, Reader] = _table(
     ("openb_pods", "trace", "Alibaba GPU 2023 (openb): pods"),
     ("openb_nodes", "machines", "Alibaba GPU 2023 (openb): nodes"),
     ("azure_v1", "trace", "Azure V1 (2017): VM arrivals with flavours and binned lifetimes"),
+    ("bitbrains", "usage", "Bitbrains GWA-T-12: 5-minute load of VMs"),
+    ("planetlab", "usage", "PlanetLab 2011: a day of 5-minute CPU load of VMs"),
+    ("rlsched", "any", "Parquet written by rlsched"),
 )

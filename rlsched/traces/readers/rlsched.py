@@ -1,0 +1,24 @@
+"""Our own Parquet, written by ``rlsched traces convert`` and `rlsched.traces.store.save`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rlsched.traces import store
+from rlsched.traces.columns import Columns
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether it is a Parquet file with rlsched's metadata."""
+    return head.startswith(store.PARQUET_MAGIC) and store.read_header(path) is not None
+
+
+def read(path: Path) -> Columns:
+    """Load the file; provenance and drop report are those of the original.
+
+    Raises
+    ------
+    TraceError
+        See `rlsched.traces.store.load`.
+    """
+    return store.load(path)

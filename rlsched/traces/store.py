@@ -1,0 +1,235 @@
+"""Columns ↔ Parquet: one file, with schema version, kind, names and provenance in its metadata.
+
+A ``Usage`` has one row a series and its samples as lists; a ``Demand`` one row a service. The
+file's metadata key ``rlsched`` holds one JSON document; NaN stays NaN and no value is null.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.errors import SpecError, TraceError
+from rlsched.traces.columns import (
+    SCHEMA_VERSION,
+    Columns,
+    Demand,
+    Drop,
+    DropReport,
+    Machines,
+    Trace,
+    Usage,
+)
+from rlsched.traces.readers.table import import_pyarrow
+
+METADATA_KEY = b"rlsched"
+PARQUET_MAGIC = b"PAR1"
+KINDS: dict[str, type[Columns]] = {"trace": Trace, "machines": Machines, "usage": Usage, "demand": Demand}
+_NAME_LISTS = {"trace": ("gpu_models",), "machines": ("gpu_models", "power_curves", "sites"), "usage": (), "demand": ()}
+_SCALARS = {"trace": (), "machines": (), "usage": ("step_s",), "demand": ("start_s", "step_s", "unit")}
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; rename on success, leave nothing on failure.
+
+    Raises
+    ------
+    SpecError
+        When the directory is not there or cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise SpecError(f"cannot write {path}: it is a directory. Name a file in it.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise SpecError(
+            f"cannot write {path}: {error.strerror or error}. Check the folder and its permissions."
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(columns: Columns, path: str | Path) -> None:
+    """Write columns to one Parquet file, all or nothing.
+
+    Parameters
+    ----------
+    columns : Trace, Machines, Usage or Demand
+        Validated first.
+    path : str or Path
+        Replaced when it exists.
+
+    Raises
+    ------
+    TraceError
+        When an invariant does not hold, an id is neither text nor a whole number, or ``meta``
+        cannot be written as JSON.
+    SpecError
+        When the place cannot be written.
+    """
+    pa = import_pyarrow()
+    import pyarrow.parquet as parquet
+
+    columns.validate()
+    kind = next(name for name, noun in KINDS.items() if isinstance(columns, noun))
+    arrays = _arrow_columns(pa, columns)
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "source": columns.source,
+        "meta": columns.meta,
+        "report": {
+            "rows_read": columns.report.rows_read,
+            "rows_kept": columns.report.rows_kept,
+            "drops": [[drop.rule, drop.action, drop.count, list(drop.rows)] for drop in columns.report.drops],
+        },
+        "names": {name: list(getattr(columns, name)) for name in _NAME_LISTS[kind]},
+        "scalars": {name: getattr(columns, name) for name in _SCALARS[kind]},
+        "extra": sorted(columns.extra) if isinstance(columns, Usage) else [],
+    }
+    try:
+        text = json.dumps(header, default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TraceError(f"meta must be plain values that JSON can hold: {error}. Store text or numbers.") from None
+    table = pa.table(arrays).replace_schema_metadata({METADATA_KEY: text.encode()})
+    with replacing(path) as temporary:
+        parquet.write_table(table, temporary, compression="zstd")
+
+
+def load(path: str | Path) -> Columns:
+    """Read what :func:`save` wrote.
+
+    Returns
+    -------
+    Trace, Machines, Usage or Demand
+        Validated; equal in every column to what was saved.
+
+    Raises
+    ------
+    TraceError
+        Not there, not Parquet, cut short, not ours, or of another schema version.
+    """
+    pa = import_pyarrow()
+    import pyarrow.parquet as parquet
+
+    header = read_header(path)
+    if header is None:
+        raise TraceError(
+            f"{path} was not saved by rlsched: its metadata has no key 'rlsched'. "
+            "Describe its columns in a card (--card) to read it."
+        )
+    version = header.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise TraceError(
+            f"schema version must be {SCHEMA_VERSION}: got {version!r} in {path}. Convert the original again with "
+            "'rlsched traces convert', or use the version of rlsched that wrote it."
+        )
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from None
+    try:
+        return _from_arrow(header, table).validate()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, error) from None
+
+
+def read_header(path: str | Path) -> dict[str, Any] | None:
+    """The metadata document of a Parquet file; None when rlsched did not write the file.
+
+    Raises
+    ------
+    TraceError
+        Not there, or not a whole Parquet file.
+    """
+    pa = import_pyarrow()
+    import pyarrow.parquet as parquet
+
+    path = Path(path)
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "is not there"
+        raise TraceError(f"a Parquet file is needed: {path} {what}. Check the path.")
+    try:
+        metadata = parquet.read_schema(path).metadata or {}
+        if METADATA_KEY not in metadata:
+            return None
+        header: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise _damaged(path, error) from None
+    return header
+
+
+def _damaged(path: str | Path, error: Exception) -> TraceError:
+    return TraceError(
+        f"a Parquet file must be whole: {path} is not ({' '.join(str(error).split())[:160]}). Convert or copy it again."
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def _arrow_columns(pa: Any, columns: Columns) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name in columns.ROW_COLUMNS:
+        value = getattr(columns, name)
+        out[name] = _arrow_ids(pa, name, value) if value.dtype == object else pa.array(value)
+    if isinstance(columns, Usage):
+        samples = {"cpu_share": columns.cpu_share, "mem_share": columns.mem_share}
+        samples |= {f"extra.{name}": value for name, value in sorted(columns.extra.items())}
+        for name, value in samples.items():
+            out[name] = pa.LargeListArray.from_arrays(pa.array(columns.offset), pa.array(value))
+    if isinstance(columns, Demand):
+        s, t = columns.rate.shape
+        out["rate"] = pa.LargeListArray.from_arrays(pa.array(np.arange(s + 1) * t), pa.array(columns.rate.ravel()))
+    return out
+
+
+def _arrow_ids(pa: Any, name: str, value: npt.NDArray[Any]) -> Any:
+    strange = next((one for one in value if not isinstance(one, str)), None)
+    if strange is not None:
+        raise TraceError(f"{name} must be all text or all whole numbers: got {strange!r} among text. Convert it.")
+    return pa.array(value, pa.string())
+
+
+def _from_arrow(header: dict[str, Any], table: Any) -> Columns:
+    noun = KINDS[header["kind"]]
+    given: dict[str, Any] = {name: _numpy(table.column(name)) for name in noun.ROW_COLUMNS}
+    if noun is Usage:
+        lists = table.column("cpu_share").combine_chunks()
+        given["offset"] = np.asarray(lists.offsets) - lists.offsets[0].as_py()
+        for name in Usage.SAMPLE_COLUMNS:
+            given[name] = _values(table, name)
+        given["extra"] = {name: _values(table, f"extra.{name}") for name in header["extra"]}
+    if noun is Demand:
+        given["rate"] = _values(table, "rate").reshape(table.num_rows, -1)
+    given |= header["scalars"]
+    given |= {name: tuple(names) for name, names in header["names"].items()}
+    report = header["report"]
+    drops = tuple(Drop(rule, action, count, tuple(rows)) for rule, action, count, rows in report["drops"])
+    given["report"] = DropReport(report["rows_read"], report["rows_kept"], drops)
+    return noun(**given, source=header["source"], meta=header["meta"])
+
+
+def _numpy(column: Any) -> npt.NDArray[Any]:
+    if column.null_count:
+        raise ValueError("a value is null")
+    out: npt.NDArray[Any] = column.to_numpy()
+    return out
+
+
+def _values(table: Any, name: str) -> npt.NDArray[np.float64]:
+    return np.asarray(table.column(name).combine_chunks().flatten(), dtype=np.float64)
