@@ -25,7 +25,7 @@ def kind_of(columns: Columns) -> str:
     return _KIND[type(columns)]
 
 
-def read_any(path: str | Path, *, format: str | None = None, **options: Any) -> Columns:
+def read_any(path: str | Path, *, format: str | None = None, card: str | Path | None = None, **options: Any) -> Columns:
     """Read whatever a file or directory holds.
 
     Parameters
@@ -34,6 +34,8 @@ def read_any(path: str | Path, *, format: str | None = None, **options: Any) -> 
         A file (plain or gzip), or a directory for the formats that are directories.
     format : str, optional
         A name in `rlsched.traces.readers.READERS`; recognised from the content by default.
+    card : str or Path, optional
+        A card (name or TOML file) that names the reader, and for ``generic`` the columns and units.
     **options
         Of the reader, e.g. ``bin_rule="lower"`` for ``azure_v1``.
 
@@ -50,6 +52,15 @@ def read_any(path: str | Path, *, format: str | None = None, **options: Any) -> 
         An unknown format or option.
     """
     path = Path(path)
+    if card is not None:
+        from rlsched.traces.card import load_card
+
+        named = load_card(card).spec.reader
+        if not named:
+            raise SpecError(f"card {card} describes a dataset of several parts. Read one with rlsched.read_dataset.")
+        format = named if format is None else format
+        if format == "generic":
+            options["card"] = card
     reader = _named(format) if format is not None else recognise(path)
     _check_options(reader, options)
     columns = reader.read(path, **options)
@@ -64,38 +75,42 @@ def read_any(path: str | Path, *, format: str | None = None, **options: Any) -> 
     return dataclasses.replace(columns, meta=meta).validate()
 
 
-def read_trace(path: str | Path, *, format: str | None = None, **options: Any) -> Trace:
+def read_trace(path: str | Path, *, format: str | None = None, card: str | Path | None = None, **options: Any) -> Trace:
     """Read a trace of tasks; see :func:`read_any`.
 
     Examples
     --------
     >>> trace = read_trace("openb_pod_list_default.csv.gz")  # doctest: +SKIP
     """
-    columns = read_any(path, format=format, **options)
+    columns = read_any(path, format=format, card=card, **options)
     if not isinstance(columns, Trace):
         raise _wrong_kind(path, columns, "trace")
     return columns
 
 
-def read_machines(path: str | Path, *, format: str | None = None, **options: Any) -> Machines:
+def read_machines(
+    path: str | Path, *, format: str | None = None, card: str | Path | None = None, **options: Any
+) -> Machines:
     """Read a list of machines; see :func:`read_any`."""
-    columns = read_any(path, format=format, **options)
+    columns = read_any(path, format=format, card=card, **options)
     if not isinstance(columns, Machines):
         raise _wrong_kind(path, columns, "machines")
     return columns
 
 
-def read_usage(path: str | Path, *, format: str | None = None, **options: Any) -> Usage:
+def read_usage(path: str | Path, *, format: str | None = None, card: str | Path | None = None, **options: Any) -> Usage:
     """Read measured load; see :func:`read_any`."""
-    columns = read_any(path, format=format, **options)
+    columns = read_any(path, format=format, card=card, **options)
     if not isinstance(columns, Usage):
         raise _wrong_kind(path, columns, "usage")
     return columns
 
 
-def read_demand(path: str | Path, *, format: str | None = None, **options: Any) -> Demand:
+def read_demand(
+    path: str | Path, *, format: str | None = None, card: str | Path | None = None, **options: Any
+) -> Demand:
     """Read demand on services; see :func:`read_any`."""
-    columns = read_any(path, format=format, **options)
+    columns = read_any(path, format=format, card=card, **options)
     if not isinstance(columns, Demand):
         raise _wrong_kind(path, columns, "demand")
     return columns

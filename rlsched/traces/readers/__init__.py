@@ -64,4 +64,5 @@ READERS: dict[str, Reader] = _table(
     ("bitbrains", "usage", "Bitbrains GWA-T-12: 5-minute load of VMs"),
     ("planetlab", "usage", "PlanetLab 2011: a day of 5-minute CPU load of VMs"),
     ("rlsched", "any", "Parquet written by rlsched"),
+    ("generic", "any", "any CSV or Parquet, described by a card"),
 )

@@ -9,11 +9,13 @@ plain reader decides: it raises with the place of the first fault, or, with
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +25,7 @@ from rlsched.errors import MissingDataError, SpecError, TraceError, did_you_mean
 from rlsched.traces.columns import MAX_QUANTITY, Drop, DropReport
 from rlsched.traces.readers.source import Source, quote
 
-Kind = Literal["int", "float", "text"]
+Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--set on_bad_row=skip).'
@@ -39,10 +41,12 @@ class Column:
     ----------
     name : str
         In the file.
-    kind : {"int", "float", "text"}
-        ``int`` takes whole numbers up to 2**53 however they are written (``4``, ``4.0``, ``4e3``).
+    kind : {"int", "float", "text", "datetime"}
+        ``int`` takes whole numbers up to 2**53 however they are written (``4``, ``4.0``, ``4e3``);
+        ``datetime`` ISO 8601 text, which becomes float64 seconds since 1970 (UTC where it names
+        no zone).
     may_be_empty : bool
-        A missing value is then ``fill`` (int), NaN (float) or ``""`` (text), and is marked in
+        A missing value is then ``fill`` (int), NaN (float, datetime) or ``""`` (text), and is marked in
         ``Table.missing``; otherwise it is a fault.
     fill : int
         Stands for missing in an ``int`` column.
@@ -129,12 +133,16 @@ class Table:
             first = tuple(int(row) for row in self.rows[concerned[:_FIRST_ROWS]])
             self.drops.append(Drop(rule, action, int(concerned.size), first))
 
-    def sort_by(self, column: str) -> None:
+    def add(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Put a derived column beside those of the file; it follows drops and sorting."""
+        self.values[name] = values
+
+    def sort_by(self, column: str, label: str = "") -> None:
         """Sort rows ascending (ties keep the order of the file), and count those that came too late."""
         key = self.values[column]
         if key.size and bool((np.diff(key) < 0).any()):
             late = key < np.maximum.accumulate(key)
-            self.note(late, f"{column} smaller than in an earlier row", "sorted into place")
+            self.note(late, f"{label or column} smaller than in an earlier row", "sorted into place")
             self._keep(np.argsort(key, kind="stable"))
 
     def report(self) -> DropReport:
@@ -238,9 +246,16 @@ def _check_header(found: list[str], columns: Sequence[Column], delimiter: str, n
                 f"separated by {_SEPARATORS[other]}. Convert the file, or describe it in a card (--card) with "
                 f"delimiter = {other!r}."
             )
+    raise missing_columns(absent, found, f"the header (line 1) of {name}")
+
+
+def missing_columns(absent: list[str], found: list[str], place: str) -> TraceError:
+    """The error for columns that are not there; names the nearest one that is."""
     shown = ", ".join(quote(field, 30) for field in found[:15]) + (", …" if len(found) > 15 else "")
-    raise TraceError(
-        f"column {absent[0]!r} is missing{_others(absent)}: the header (line 1) of {name} has {shown}. "
+    near = difflib.get_close_matches(absent[0], found, n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return TraceError(
+        f"column {absent[0]!r} is missing{_others(absent)}: {place} has {shown}.{guess} "
         "Add the column, name another --format, or map the columns in a card (--card)."
     )
 
@@ -264,7 +279,7 @@ def _read_fast(
 
     if re.search(rb"0[xX]", data):  # pyarrow takes 0x10 for 16; the plain reader does not
         return None
-    arrow = {"int": pa.int64(), "float": pa.float64(), "text": pa.string()}
+    arrow = {"int": pa.int64(), "float": pa.float64(), "text": pa.string(), "datetime": pa.string()}
 
     def attempt(int_as: Kind) -> Any:
         kinds = {column.name: int_as if column.kind == "int" else column.kind for column in columns}
@@ -298,6 +313,11 @@ def _read_fast(
             return None
         if column.kind == "text":
             values[column.name] = (array.fill_null("") if array.null_count else array).to_numpy()
+        elif column.kind == "datetime":
+            seconds = _seconds_of(array)
+            if bool((np.isnan(seconds) & ~empty).any()):
+                return None
+            values[column.name] = seconds
         else:
             filled = array.fill_null(column.fill) if array.null_count else array
             number = np.asarray(filled.to_numpy())
@@ -311,6 +331,24 @@ def _read_fast(
     return Table(name, np.arange(1, n + 1), 1 + skip, values, missing, rows_read=n)
 
 
+def _seconds_of(array: Any) -> npt.NDArray[np.float64]:
+    import pandas as pd
+
+    text = pd.Series(array.to_numpy(zero_copy_only=False), dtype=object)
+    stamps = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
+    micros = stamps.to_numpy().astype("datetime64[us]")
+    return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
+
+
+def _second(text: str) -> float:
+    """One ISO 8601 stamp as seconds since 1970; ValueError holds the rule."""
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("an ISO 8601 date and time") from None
+    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+
+
 def _acceptable(number: npt.NDArray[Any], column: Column) -> bool:
     if number.dtype.kind == "f":
         if not np.isfinite(number).all():
@@ -318,6 +356,12 @@ def _acceptable(number: npt.NDArray[Any], column: Column) -> bool:
         if column.kind == "int" and bool((number != np.rint(number)).any()):
             return False
     return column.kind != "int" or bool((np.abs(number) <= MAX_QUANTITY).all())
+
+
+def _value(text: str, column: Column) -> int | float | str:
+    if column.kind == "text":
+        return text
+    return _second(text) if column.kind == "datetime" else _number(text, column)
 
 
 def _number(text: str, column: Column) -> int | float:
@@ -371,7 +415,7 @@ def _read_rows(
                     if absent:
                         values.append(_filled(column))
                     else:
-                        values.append(text if column.kind == "text" else _number(text, column))
+                        values.append(_value(text, column))
                 except ValueError as broken:
                     fault = (f"{column.name} must be {broken}", quote(text))
                     break
@@ -387,7 +431,7 @@ def _read_rows(
             store.append(value)
         for marks, mark in zip(empties, empty, strict=True):
             marks.append(mark)
-    dtype: dict[str, type] = {"int": np.int64, "float": np.float64, "text": object}
+    dtype: dict[str, type] = {"int": np.int64, "float": np.float64, "text": object, "datetime": np.float64}
     return Table(
         name,
         np.array(kept, np.int64),
@@ -402,7 +446,7 @@ def _read_rows(
 def _filled(column: Column) -> int | float | str:
     if column.kind == "int":
         return column.fill
-    return math.nan if column.kind == "float" else ""
+    return "" if column.kind == "text" else math.nan
 
 
 def _fields(data: bytes, name: str, skip: int, delimiter: str) -> Iterator[list[str]]:
