@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy.typing as npt
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import F64, I64, Trace, Usage
-from rlsched.traces.synthetic.arrivals import WEEK_DAYS, fit_arrivals
+from rlsched.traces.synthetic.arrivals import STEP_S, WEEK_DAYS, fit_arrivals
 from rlsched.traces.synthetic.lifetimes import Lifetimes, fit_lifetimes, observed_lives
 from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import fit_atoms, fit_sizes
@@ -19,8 +21,10 @@ from rlsched.units import SECONDS_PER_DAY
 
 #: Upper ends of the ranges of batch sizes; the last range has none.
 STREAM_TOPS = (1, 4, 16, 64)
+MAX_FILES = 8  # more are told by one hash
 STREAM_BATCHES = 200  # a range with fewer batches joins the one below
-LONGEST_LIFE = 4.0  # of the length observed: how far a fitted tail is carried on
+LONGEST_LIFE = 4.0  # of the longest life or age seen: how far a fitted tail is carried on
+BUSY_SHARE = 0.99  # of the tasks; where they fit into half the time, arrivals are fitted to that part
 
 
 def batches(trace: Trace) -> I64:
@@ -59,16 +63,13 @@ def fit_tasks(
             f"a profile needs at least {10 * min_count} tasks (ten times min_count = {min_count}): got {len(trace)} in "
             f"{trace.source or 'the trace'}. Fit a longer trace, or lower --min-count (which discloses more)."
         )
-    start = float(trace.arrive_s[0]) // 300 * 300
-    when = trace.arrive_s.astype(np.float64) - start
-    if observed_s is None:
-        observed_s = (float(when[-1]) // 300 + 1) * 300
+    when, observed_s, outside = _busy(trace, observed_s)
     atoms = fit_atoms(trace, min_count)
     batch = batches(trace)
     size = np.bincount(batch)
     head_row = np.cumsum(size) - size
     life, ended, known = observed_lives(trace)
-    max_s = LONGEST_LIFE * observed_s
+    max_s = float(significant(LONGEST_LIFE * life[known].max(), 1)) if known.any() else 1.0
     streams = []
     pooled: Lifetimes | None = None
     if known.any():
@@ -78,6 +79,7 @@ def fit_tasks(
     for low, high in _ranges(size):
         chosen = (size >= low) & (size <= high)
         rows = chosen[batch]
+        timed = chosen & (when[head_row] >= 0) & (when[head_row] < observed_s)
         n_atoms = len(atoms.atoms)
         mine = rows & known
         lives = fit_lifetimes(life[mine], ended[mine], atoms.code[mine], batch[mine], n_atoms, max_s, min_count, digits)
@@ -85,7 +87,7 @@ def fit_tasks(
         share = _suppress(np.asarray(sizes.atom_share), int(chosen.sum()), min_count)
         streams.append(
             Stream(
-                arrivals=fit_arrivals(when[head_row[chosen]], size[chosen], high, observed_s, min_count, digits),
+                arrivals=fit_arrivals(when[head_row[timed]], size[timed], high, observed_s, min_count, digits),
                 sizes=sizes.model_copy(
                     update={
                         "atom_share": tuple(significant(share, digits).tolist()),
@@ -103,7 +105,7 @@ def fit_tasks(
             sha256=_hashes(trace.meta),
             licence=str(trace.meta.get("licence", "")),
             cite=str(trace.meta.get("cite", "")),
-            notes=_notes(observed_s, known, ended),
+            notes=_notes(observed_s, outside, known, ended),
         ),
         disclosure=Disclosure(
             min_count=min_count,
@@ -166,16 +168,45 @@ def _suppress(share: F64, heads: int, min_count: int) -> F64:
 
 
 def _hashes(meta: dict[str, Any]) -> dict[str, str]:
-    value = meta.get("files", {})
-    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {"": str(value)}
+    """File name to hash; many files are told by one hash, that of their sorted hashes."""
+    files = {Path(str(name)).name: str(value) for name, value in dict(meta.get("files", {})).items()}
+    if len(files) <= MAX_FILES:
+        return files
+    joined = hashlib.sha256("\n".join(sorted(files.values())).encode()).hexdigest()
+    return {f"{len(files)} files, sorted hashes one a line": joined}
 
 
-def _notes(observed_s: float, known: npt.NDArray[np.bool_], ended: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+def _busy(trace: Trace, observed_s: float | None) -> tuple[F64, float, int]:
+    """Times on the profile's clock, the length it covers, and how many tasks arrive outside it.
+
+    The clock starts with the trace, unless 99 % of the tasks arrive within less than half of
+    its length; then it starts at the day (counted from the trace's start) in which they begin.
+    """
+    when = trace.arrive_s.astype(np.float64)
+    when = when - when[0] // STEP_S * STEP_S
+    total = observed_s if observed_s is not None else (float(when[-1]) // STEP_S + 1) * STEP_S
+    tail = (1 - BUSY_SHARE) / 2
+    first, last = np.quantile(when, [tail, 1 - tail])
+    first = first // SECONDS_PER_DAY * SECONDS_PER_DAY
+    last = (last // STEP_S + 1) * STEP_S
+    if last - first >= total / 2:
+        return when, total, int((when >= total).sum())
+    when = when - first
+    return when, float(last - first), int(((when < 0) | (when >= last - first)).sum())
+
+
+def _notes(
+    observed_s: float, outside: int, known: npt.NDArray[np.bool_], ended: npt.NDArray[np.bool_]
+) -> tuple[str, ...]:
     out = []
     if observed_s < 2 * WEEK_DAYS * SECONDS_PER_DAY:
         out.append("under two weeks observed: week factors are 1")
     if observed_s < 2 * SECONDS_PER_DAY:
         out.append("under two days observed: day factors are 1")
+    if outside:
+        out.append(
+            f"arrivals were fitted to the busiest {observed_s / SECONDS_PER_DAY:.1f} days; {outside} tasks outside"
+        )
     if not known.all():
         out.append(f"{int((~known).sum())} tasks without a known age were left out of the lives")
     censored = int((known & ~ended).sum())

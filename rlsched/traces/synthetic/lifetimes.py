@@ -12,7 +12,7 @@ from rlsched.traces.synthetic.normal import normal_cdf, normal_quantile
 from rlsched.traces.synthetic.tables import significant
 
 MAX_BINS = 48
-TAIL_EVENTS = 200  # ends that the Pareto exponent rests on, where there are as many
+TAIL_EVENTS = 50  # ends that the Pareto exponent rests on, where there are as many
 CURVE_TASKS = 1000  # an atom with fewer tasks shares a curve with the other rare atoms
 
 
@@ -123,10 +123,10 @@ def fit_curve(
     inside a bin counts half at risk there (Cutler and Ederer 1958). Beyond the last edge the
     exponent is Hill's maximum-likelihood estimate with censored lives as exposure,
     ``alpha = ends / sum(log(life / edge))`` over all lives longer than the edge; the last edge
-    leaves a tenth of the ends beyond it, at most ``TAIL_EVENTS`` and at least ``min_count``.
+    leaves a fiftieth of the ends beyond it, at most ``TAIL_EVENTS`` and at least ``min_count``.
     """
     ends = np.sort(life_s[ended])
-    beyond = max(min_count, min(TAIL_EVENTS, ends.size // 10))
+    beyond = max(min_count, min(TAIL_EVENTS, ends.size // 50))
     quantiles = _body_quantiles(ends.size, beyond, min_count)
     edges = np.unique(significant(np.quantile(ends, quantiles), digits))
     edges = np.concatenate([[0.0], edges[edges > 0]])

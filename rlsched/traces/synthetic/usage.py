@@ -17,11 +17,12 @@ from rlsched.traces.synthetic.normal import normal_cdf, normal_quantile
 from rlsched.traces.synthetic.tables import nonnegative_fit, significant
 from rlsched.units import SECONDS_PER_DAY
 
-TAU_S = (900.0, 7200.0, 43_200.0)  # memories of the path: quarter of an hour, two hours, half a day
+TAU_S = (900.0, 7200.0, 86_400.0)  # memories of the path: quarter of an hour, two hours, a day
 LAGS_S = (300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 64_800, 86_400, 129_600, 172_800)
 DAY_SLOTS = 24
 SHAPE_Z = np.linspace(-3.0, 3.0, 25)  # where the quantile table is written down, in deviations
 LEVEL_P = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+CEILING_P = 0.999
 MAX_CLASSES = 24
 
 
@@ -34,6 +35,7 @@ class Series(Spec):
 
     level: tuple[float, ...] = Field(description="quantiles of the mean share of a series, at LEVEL_P")
     shape: tuple[float, ...] = Field(description="quantiles of share over the series' mean, at SHAPE_Z deviations")
+    ceiling: float = Field(ge=0, description="no share is drawn above: 99.9 % of the samples stay below it")
     day_shape: tuple[float, ...] = Field(
         min_length=DAY_SLOTS, max_length=DAY_SLOTS, description="by hour of the source's clock, in deviations"
     )
@@ -81,9 +83,9 @@ def fit_usage(usage: Usage, min_count: int, digits: int) -> UsagePart:
     Notes
     -----
     Classes are equal slices of the series by mean CPU share, each cut in two or three by the
-    coefficient of variation. Within a class, samples become normal scores by their rank in
-    their own series, and the mean autocorrelation of the scores, at lags from one step to two
-    days and at most half a series, is fitted by non-negative least squares.
+    coefficient of variation. Within a class the mean autocorrelation of the series, at lags
+    from one step to two days and at most half a series, is carried to the Gaussian path through
+    the shape table (:func:`latent_correlation`) and fitted by non-negative least squares.
     """
     length = np.diff(usage.offset)
     good = [i for i in range(len(usage)) if int(np.isfinite(usage.series(i)).sum()) >= 12]
@@ -133,41 +135,93 @@ def _classes(mean: F64, spread: F64, min_count: int) -> list[npt.NDArray[np.intp
 
 
 def _fit_series(series: list[F64], start: I64, step_s: int, digits: int) -> tuple[Series, list[F64]]:
-    """Fit one resource of one class; also the normal scores, NaN where missing."""
+    """Fit one resource of one class; also the centred series, NaN where missing, unit variance."""
     means = np.asarray([np.nanmean(x) for x in series])
     pairs = zip(series, means, strict=True)
     ratio = np.concatenate([x[np.isfinite(x)] / m if m > 0 else np.zeros(1) for x, m in pairs])
-    shape = np.quantile(ratio, normal_cdf(SHAPE_Z))
-    scores = [_scores(x) for x in series]
-    length = int(np.median([s.size for s in scores]))
+    shape = significant(np.quantile(ratio, normal_cdf(SHAPE_Z)), digits)
+    samples = np.concatenate([x[np.isfinite(x)] for x in series])
+    centred = [_centred(x) for x in series]
+    length = int(np.median([x.size for x in centred]))
     lags = np.asarray([lag // step_s for lag in LAGS_S if lag % step_s == 0 and lag // step_s <= length // 2], np.int64)
     if lags.size == 0:
         lags = np.asarray([1], np.int64)
-    acf = _mean_acf(scores, lags)
+    hermite = hermite_weights(shape)
+    acf = latent_correlation(hermite, hermite, _mean_acf(centred, lags))
     days_long = length * step_s >= 2 * SECONDS_PER_DAY
-    day = _day_shape(scores, start, step_s) if days_long else np.zeros(DAY_SLOTS)
+    day = _day_shape(series, start, step_s) if days_long else np.zeros(DAY_SLOTS)
     fine = np.repeat(day, max(SECONDS_PER_DAY // DAY_SLOTS // step_s, 1))
     common = np.asarray([(fine * np.roll(fine, -int(k))).mean() for k in lags])
+    left = 1 - float((fine**2).mean())
     time_s = np.concatenate([[0], lags]) * float(step_s)
-    target = np.concatenate([[1 - float((fine**2).mean())], acf - common])
+    target = np.concatenate([[left], acf - common])
     columns = [(time_s == 0).astype(np.float64), *(np.exp(-time_s / tau) for tau in TAU_S)]
     columns.append(np.cos(2 * np.pi * time_s / SECONDS_PER_DAY) if days_long else np.zeros(time_s.size))
     weight = np.ones(time_s.size)
     weight[0] = 10.0  # the variance is held almost exactly
     variance = nonnegative_fit(np.stack(columns, axis=1) * weight[:, None], target * weight)
-    variance *= (1 - float((fine**2).mean())) / variance.sum() if variance.sum() > 0 else 0.0
-    if variance.sum() == 0:
-        variance[0] = 1.0
+    total = float(variance.sum())
+    variance = variance * (left / total) if total > 0 else np.asarray([left, *np.zeros(len(TAU_S) + 1)])
     values = significant(variance, digits).tolist()
     part = Series(
         level=tuple(significant(_levels(means), digits).tolist()),
-        shape=tuple(significant(shape, digits).tolist()),
+        shape=tuple(shape.tolist()),
+        ceiling=float(significant(np.quantile(samples, CEILING_P), 2)),
         day_shape=tuple(np.round(day, 3).tolist()),
         white=values[0],
         memory=tuple(values[1:-1]),
         day_wave=values[-1],
     )
-    return part, scores
+    return part, centred
+
+
+def hermite_weights(shape: F64) -> F64:
+    """Hermite coefficients of a shape table, orders 1..12, scaled to unit variance.
+
+    A table is a function of a standard normal ``z``; ``f(z) = sum a_j h_j(z)`` with orthonormal
+    Hermite polynomials. All 0 for a flat table.
+    """
+    z = np.linspace(SHAPE_Z[0], SHAPE_Z[-1], 2001)
+    mass = np.exp(-z * z / 2)
+    mass /= mass.sum()
+    f = np.interp(z, SHAPE_Z, shape)
+    before, now = np.ones_like(z), z.copy()  # orthonormal: h_j+1 = (z h_j - sqrt(j) h_j-1) / sqrt(j+1)
+    out = []
+    for j in range(1, 13):
+        out.append(float((f * now * mass).sum()))
+        before, now = now, (z * now - np.sqrt(j) * before) / np.sqrt(j + 1)
+    weights = np.asarray(out)
+    norm = float(np.sqrt((weights**2).sum()))
+    return weights / norm if norm > 0 else weights
+
+
+def latent_correlation(a: F64, b: F64, wanted: F64) -> F64:
+    """Correlation of two normals whose images under two shapes correlate as ``wanted``.
+
+    Parameters
+    ----------
+    a, b : (12,) float64
+        From :func:`hermite_weights`.
+    wanted : (n,) float64
+        Correlations of the shares themselves.
+
+    Returns
+    -------
+    (n,) float64
+        The solution of ``sum a_j b_j rho^j = wanted`` in -1..1; the end of that range where the
+        shapes do not reach ``wanted``.
+
+    References
+    ----------
+    Cario and Nelson, "Modeling and generating random vectors with arbitrary marginal
+    distributions and correlation matrix", 1997 (NORTA).
+    """
+    rho = np.linspace(-1, 1, 401)
+    image = (rho[:, None] ** np.arange(1, a.size + 1)) @ (a * b)
+    if image[-1] <= 0:
+        return np.zeros(wanted.size)
+    rising = np.maximum.accumulate(image)  # even orders bend it up again at the far left
+    return np.asarray(np.interp(wanted, rising, rho))
 
 
 def _levels(means: F64) -> F64:
@@ -176,6 +230,13 @@ def _levels(means: F64) -> F64:
     low = max(inner[0] - 0.5 * (inner[1] - inner[0]), 0.0)
     high = inner[-1] + 0.5 * (inner[-1] - inner[-2])
     return np.concatenate([[low], inner, [high]])
+
+
+def _centred(x: F64) -> F64:
+    """The series less its mean, over its deviation; all 0 for a constant series, NaN where missing."""
+    spread = float(np.nanstd(x))
+    mean = float(np.nanmean(x))
+    return np.asarray((x - mean) / spread if spread > 1e-9 else np.where(np.isfinite(x), 0.0, np.nan))
 
 
 def _scores(x: F64) -> F64:
@@ -194,7 +255,7 @@ def _scores(x: F64) -> F64:
 
 
 def _mean_acf(scores: list[F64], lags: I64) -> F64:
-    """Autocorrelation of the scores, averaged over the series that vary."""
+    """Autocorrelation of centred series, averaged over those that vary."""
     total = np.zeros(lags.size)
     weight = np.zeros(lags.size)
     for z in scores:
@@ -211,10 +272,11 @@ def _mean_acf(scores: list[F64], lags: I64) -> F64:
     return np.asarray(total / np.maximum(weight, 1))
 
 
-def _day_shape(scores: list[F64], start: I64, step_s: int) -> F64:
+def _day_shape(series: list[F64], start: I64, step_s: int) -> F64:
     """Mean score by hour of the source's clock, centred; what all series of a class share."""
     total, count = np.zeros(DAY_SLOTS), np.zeros(DAY_SLOTS)
-    for z, t0 in zip(scores, start, strict=True):
+    for x, t0 in zip(series, start, strict=True):
+        z = _scores(x)
         hour = ((int(t0) + np.arange(z.size) * step_s) % SECONDS_PER_DAY) * DAY_SLOTS // SECONDS_PER_DAY
         known = np.isfinite(z)
         total += np.bincount(hour[known], weights=z[known], minlength=DAY_SLOTS)
@@ -224,7 +286,7 @@ def _day_shape(scores: list[F64], start: I64, step_s: int) -> F64:
 
 
 def _cross(cpu: list[F64], mem: list[F64], a: Series, b: Series) -> float:
-    """Noise correlation that gives the mean correlation of the scores of CPU and memory."""
+    """Noise correlation that gives the mean correlation of CPU and memory."""
     seen = []
     for x, y in zip(cpu, mem, strict=True):
         both = np.isfinite(x) & np.isfinite(y)
@@ -236,5 +298,8 @@ def _cross(cpu: list[F64], mem: list[F64], a: Series, b: Series) -> float:
     weights_b = np.sqrt([b.white, *b.memory])
     through_noise = float(weights_a @ weights_b)
     by_day = float(np.mean(np.asarray(a.day_shape) * np.asarray(b.day_shape)))
-    wanted = float(np.mean(seen)) - by_day
+    through = latent_correlation(
+        hermite_weights(np.asarray(a.shape)), hermite_weights(np.asarray(b.shape)), np.asarray([np.mean(seen)])
+    )
+    wanted = float(through[0]) - by_day
     return float(np.clip(wanted / through_noise, -1, 1)) if through_noise > 0.05 else 0.0

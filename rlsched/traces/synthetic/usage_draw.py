@@ -77,6 +77,7 @@ class _Tables:
         self.day = np.asarray([[s.day_shape for s in pair] for pair in pairs], np.float32)  # (C, 2, 24)
         self.noise = np.asarray([[_weights(s) for s in pair] for pair in pairs], np.float32)  # (C, 2, 1 + taus)
         self.wave = np.asarray([[np.sqrt(2 * s.day_wave) for s in pair] for pair in pairs], np.float32)  # (C, 2)
+        self.ceiling = np.asarray([[s.ceiling for s in pair] for pair in pairs], np.float32)  # (C, 2)
         self.cross = np.asarray([c.cross for c in part.classes], np.float32)
 
     def paths(
@@ -122,7 +123,8 @@ class _Tables:
         index = low + (which * _FINE).astype(np.int32)[:, None]
         below = flat[index]
         value = below + (at - low) * (flat[index + 1] - below)
-        return np.asarray(value * level[:, None].astype(np.float32), dtype=np.float32)
+        share = value * level[:, None].astype(np.float32)
+        return np.asarray(np.minimum(share, self.ceiling[which, resource][:, None]), dtype=np.float32)
 
 
 def _weights(series: Series) -> list[float]:
