@@ -67,7 +67,7 @@ def watts(kind: int, table_row: F64, utilisation: float) -> float:
         low = math.floor(utilisation * 10.0)
         high = math.ceil(utilisation * 10.0)
         at_low: float = table_row[low]
-        slope = (table_row[high] - at_low) / 10.0
+        slope: float = (table_row[high] - at_low) / 10.0
         return at_low + slope * (utilisation - low / 10.0) * 100.0
     idle: float = table_row[0]
     span: float = table_row[1] - idle

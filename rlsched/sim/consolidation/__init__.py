@@ -1,0 +1,1 @@
+"""The consolidation lever: usage replay, overload, live migration, machines on and off, meters."""
