@@ -24,6 +24,11 @@ KINDS = {
 _PACKAGE = Path(__file__).resolve().parent
 
 
+def package_dir() -> Path:
+    """The folder of the installed package, ``.../rlsched``."""
+    return _PACKAGE
+
+
 def asset_roots(kind: str) -> list[Path]:
     """Folders searched for a kind, first wins; only those that exist.
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
 from rlsched import spec
 from rlsched.assets import find_asset
@@ -146,9 +146,9 @@ class Split(Spec):
 
     part: str
     by: Literal["arrive_s", "time_s", "day"]
-    train: tuple[int, ...] | tuple[str, ...]
-    validation: tuple[int, ...] | tuple[str, ...]
-    test: tuple[int, ...] | tuple[str, ...]
+    train: tuple[StrictInt, ...] | tuple[StrictStr, ...]
+    validation: tuple[StrictInt, ...] | tuple[StrictStr, ...]
+    test: tuple[StrictInt, ...] | tuple[StrictStr, ...]
 
     @model_validator(mode="after")
     def _in_order(self) -> Split:

@@ -7,8 +7,8 @@ averaged, a slot without a sample is NaN. Where the provisioned CPU is 0 MHz the
 its CPU share is missing, not 0; likewise memory. Everything is counted in the report.
 
 ``cpu_share`` is used over provisioned MHz, ``mem_share`` active over provisioned memory (each
-sample's own provisioning); both may pass 1. ``cpu_mcore`` and ``mem_mib`` are the largest
-provisioning of the file. KB are taken as KiB (``6.7108864E7`` KB are 64 GiB).
+sample's own provisioning); both may pass 1, memory by far (up to 2,048) in single samples as a
+VM starts. ``cpu_mcore`` and ``mem_mib`` are the largest provisioning of the file. KB are taken as KiB (``6.7108864E7`` KB are 64 GiB).
 
 Times are shifted so that the earliest slot of what was read is 0; ``meta["time_origin_s"]``
 keeps its second since 1970.
@@ -161,6 +161,9 @@ def _read_vm(path: Path, on_bad_row: str) -> _Vm:
     table.note(same_slot & ~again, "in the 5-minute slot of another row", "merged: averaged into it")
     table.note(cpu_off, "0 MHz provisioned (VM off)", "given a missing cpu_share")
     table.note(mem_off, "no memory provisioned", "given a missing mem_share")
+    for used, capacity, share in ((_CPU_USED, _CPU_CAPACITY, "cpu_share"), (_MEM_USED, _MEM_CAPACITY, "mem_share")):
+        above = (table[capacity] > 0) & (table[used] > table[capacity])
+        table.note(above, "more used than provisioned", f"kept with a {share} above 1")
     filled = int(np.unique(row).size)
     report = _with_gaps(table.report(), n - filled, int((again | same_slot).sum()))
     mem_kib = float(table[_MEM_CAPACITY].max())

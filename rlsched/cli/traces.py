@@ -1,0 +1,191 @@
+"""``rlsched traces list | describe | convert``, and the commands for synthetic traces."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rlsched.cli import traces_synthetic
+from rlsched.errors import SpecError
+from rlsched.spec import parse_override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from rlsched.traces.columns import Columns
+
+app = typer.Typer(no_args_is_help=True, help="List, describe and convert workload traces.")
+
+File = Annotated[str, typer.Argument(help="File or directory, or the name of a dataset that 'traces list' shows.")]
+Format = Annotated[str | None, typer.Option(help="Format of FILE; recognised from its content by default.")]
+CardOption = Annotated[str | None, typer.Option(help="Card (TOML) that names the reader, or maps columns and units.")]
+Day = Annotated[str | None, typer.Option(help="YYYYMMDD, for PlanetLab's archive.")]
+Part = Annotated[str | None, typer.Option(help="Part of a dataset; its first by default.")]
+Data = Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")]
+Options = Annotated[list[str] | None, typer.Option(help="Option of the reader, key=value; can be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("list")
+def list_(data: Data = None, as_json: Json = False) -> None:
+    """List the datasets there are cards for, and the formats that can be read.
+
+    Example: rlsched traces list --data /data
+    """
+    import dataclasses
+
+    from rlsched.traces.datasets import list_datasets
+    from rlsched.traces.readers import READERS
+
+    datasets = list_datasets(data)
+    if as_json:
+        readers = [{"name": one.name, "kind": one.kind, "title": one.title} for one in READERS.values()]
+        typer.echo(json.dumps({"datasets": [dataclasses.asdict(one) for one in datasets], "readers": readers}))
+        return
+    table = _table("dataset", "holds", "here", "parts", "what")
+    for one in datasets:
+        here = "yes" if one.files_present == one.files_total else f"{one.files_present} of {one.files_total} files"
+        parts = " ".join(one.parts[:3]) + (f" … ({len(one.parts)})" if len(one.parts) > 3 else "")
+        table.add_row(one.name, ", ".join(one.kinds), here if one.files_present else "no", parts, one.title)
+    formats = _table("format", "holds", "what")
+    for reader in READERS.values():
+        formats.add_row(reader.name, reader.kind, reader.title)
+    _print(table, formats)
+
+
+@app.command("describe")
+def describe_(
+    file: File,
+    format: Format = None,
+    card: CardOption = None,
+    day: Day = None,
+    part: Part = None,
+    data: Data = None,
+    option: Options = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a trace: counts, spans, distributions, missing values, what was dropped.
+
+    Examples: rlsched traces describe openb_pod_list_default.csv.gz
+
+    rlsched traces describe azure-v1-2017 --json
+
+    rlsched traces describe my.csv --card my.toml
+    """
+    from rlsched.traces.describe import describe
+
+    columns = read_columns(file, format, card, day, part, data, option)
+    facts = describe(columns)
+    if as_json:
+        typer.echo(json.dumps(facts, allow_nan=False))
+        return
+    from rlsched.cli.traces_tables import tables
+
+    typer.echo(f"{facts['kind']} {facts['source']}")
+    _print(*tables(facts))
+    typer.echo("\n".join(columns.report.lines()))
+
+
+@app.command("convert")
+def convert(
+    file: File,
+    out: Annotated[Path, typer.Argument(help="Parquet file to write; replaced only when all went well.")],
+    format: Format = None,
+    card: CardOption = None,
+    day: Day = None,
+    part: Part = None,
+    data: Data = None,
+    option: Options = None,
+    as_json: Json = False,
+) -> None:
+    """Read a trace of any known format and save it as one Parquet file.
+
+    Example: rlsched traces convert planetlab.tar.gz day.parquet --day 20110303
+    """
+    from rlsched.traces.read import kind_of
+    from rlsched.traces.store import save
+
+    if out.suffix != ".parquet":
+        raise SpecError(f"the output is a Parquet file: {out} must end with .parquet. Rename it.")
+    if out.exists() and Path(file).exists() and out.samefile(file):
+        raise SpecError(f"the output must be another file than the input: got {out} for both. Name another output.")
+    columns = read_columns(file, format, card, day, part, data, option)
+    save(columns, out)
+    if as_json:
+        document = {"path": str(out), "kind": kind_of(columns), "rows": len(columns), "bytes": out.stat().st_size}
+        typer.echo(json.dumps(document))
+        return
+    typer.echo(f"{out}: {kind_of(columns)} of {len(columns):,} rows, {out.stat().st_size:,} bytes")
+    typer.echo("\n".join(columns.report.lines()))
+
+
+traces_synthetic.register(app)
+
+
+def read_columns(
+    file: str,
+    format: str | None,
+    card: str | None,
+    day: str | None,
+    part: str | None,
+    data: Path | None,
+    option: list[str] | None,
+) -> Columns:
+    """Read what the command line names: a file, or a dataset by the name of its card."""
+    from rlsched import assets
+    from rlsched.traces.datasets import read_dataset
+    from rlsched.traces.read import read_any
+
+    options: dict[str, Any] = {}
+    for text in option or []:
+        path, value = parse_override(text)
+        options[".".join(path)] = value
+    if day is not None:
+        options["day"] = day
+    with _busy(f"reading {file}"):
+        if Path(file).exists() or file not in assets.list_assets("traces"):
+            for name, value in (("--part", part), ("--data", data)):
+                if value is not None:
+                    raise SpecError(f"{name} is for a dataset's name: {file} is a file's. Leave it out.")
+            return read_any(file, format=format, card=card, **options)
+        for name, value in (("--format", format), ("--card", card)):
+            if value is not None:
+                raise SpecError(f"{name} is for a file: {file} is a dataset, whose card says it. Leave it out.")
+        return read_dataset(file, part, data=data, **options)
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """Show that work goes on, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def _table(*headings: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=i == 0, overflow="fold")
+    return table
+
+
+def _print(*things: Any) -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=False, highlight=False)
+    for thing in things:
+        console.print(thing)
