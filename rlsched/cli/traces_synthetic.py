@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from rlsched.errors import SpecError
-from rlsched.spec import parse_override
 
 
 def register(app: typer.Typer) -> None:
@@ -20,29 +19,39 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
-    file: Annotated[Path, typer.Argument(help="Trace or usage, in any format that 'traces list' names.")],
+    file: Annotated[str, typer.Argument(help="File or directory, or the name of a dataset that 'traces list' shows.")],
     profile: Annotated[Path, typer.Argument(help="JSON file to write.")],
     format: Annotated[str | None, typer.Option(help="Format of FILE; recognised from its content by default.")] = None,
+    card: Annotated[
+        str | None, typer.Option(help="Card (TOML) that names the reader, or maps columns and units.")
+    ] = None,
+    day: Annotated[str | None, typer.Option(help="YYYYMMDD, for PlanetLab's archive.")] = None,
+    part: Annotated[str | None, typer.Option(help="Part of a dataset; its first by default.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, key=value; can be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the profile; that of the JSON file by default.")] = None,
     min_count: Annotated[
         int, typer.Option(min=2, help="Fewest tasks or series behind any number of the profile.")
     ] = 20,
-    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, key=value; can be repeated.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the data, kept in the profile.")] = "",
-    cite: Annotated[str, typer.Option(help="What to cite, kept in the profile.")] = "",
     digits: Annotated[int, typer.Option(min=1, max=6, help="Significant digits of any number of the profile.")] = 3,
+    licence: Annotated[str, typer.Option(help="Licence of the data; a dataset's card knows it.")] = "",
+    cite: Annotated[str, typer.Option(help="What to cite; a dataset's card knows it.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Fit a profile (statistics only, no row) to a trace of tasks or of usage.
 
-    Example: rlsched traces fit v1.dev.txt.gz azure-v1.json
+    Examples: rlsched traces fit azure-v1-2017 azure-v1.json
+
+    rlsched traces fit my.csv my-profile.json --card my.toml
     """
+    from rlsched.cli.traces import read_columns
+    from rlsched.traces.card import load_card
     from rlsched.traces.columns import Trace, Usage
-    from rlsched.traces.read import kind_of, read_any
+    from rlsched.traces.read import kind_of
     from rlsched.traces.synthetic.fit import fit_series, fit_tasks
     from rlsched.traces.synthetic.profile import save_profile
 
-    columns = read_any(file, format=format, **_options(option or []))
+    columns = read_columns(file, format, card, day, part, data, option)
     label = name if name is not None else profile.stem
     if isinstance(columns, Trace):
         made = fit_tasks(columns, label, min_count, digits)
@@ -50,7 +59,10 @@ def fit(
         made = fit_series(columns, label, min_count, digits)
     else:
         raise SpecError(f"a profile is fitted to tasks or usage: {file} holds {kind_of(columns)}. Name another file.")
-    known = {"licence": licence or made.origin.licence, "cite": cite or made.origin.cite}
+    dataset = columns.meta.get("dataset")
+    if dataset is not None and not cite:
+        cite = load_card(str(dataset)).spec.citation
+    known = {"licence": licence or made.origin.licence, "cite": cite}
     made = made.model_copy(update={"origin": made.origin.model_copy(update=known)})
     save_profile(made, profile)
     lines = [
@@ -124,14 +136,6 @@ def sample(
     save(machines, folder / "machines.parquet")
     text = f"{folder}: {len(trace):,} tasks in vms.parquet, {len(machines):,} machines in machines.parquet"
     _tell(as_json, {"folder": str(folder), "tasks": len(trace), "machines": len(machines)}, [text])
-
-
-def _options(texts: list[str]) -> dict[str, Any]:
-    out = {}
-    for text in texts:
-        key, value = parse_override(text)
-        out[".".join(key)] = value
-    return out
 
 
 def _tell(as_json: bool, document: dict[str, Any], lines: list[str]) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rlsched.errors import TraceError
 from rlsched.traces.columns import F64, I64, Trace, Usage
 from rlsched.traces.synthetic.arrivals import STEP_S, WEEK_DAYS, fit_arrivals
+from rlsched.traces.synthetic.batches import batches
 from rlsched.traces.synthetic.lifetimes import Lifetimes, fit_lifetimes, observed_lives
 from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import fit_atoms, fit_sizes
@@ -25,15 +26,6 @@ MAX_FILES = 8  # more are told by one hash
 STREAM_BATCHES = 200  # a range with fewer batches joins the one below
 LONGEST_LIFE = 4.0  # of the longest life or age seen: how far a fitted tail is carried on
 BUSY_SHARE = 0.99  # of the tasks; where they fit into half the time, arrivals are fitted to that part
-
-
-def batches(trace: Trace) -> I64:
-    """Number the batches: neighbouring rows of equal moment, tenant and group; ``(K,)`` ascending."""
-    new = np.zeros(len(trace), np.bool_)
-    for name in ("arrive_s", "tenant", "group"):
-        value = getattr(trace, name)
-        new[1:] |= value[1:] != value[:-1]
-    return np.cumsum(new).astype(np.int64)
 
 
 def fit_tasks(

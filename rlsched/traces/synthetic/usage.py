@@ -22,6 +22,8 @@ LAGS_S = (300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 64_800, 86_40
 DAY_SLOTS = 24
 SHAPE_Z = np.linspace(-3.0, 3.0, 25)  # where the quantile table is written down, in deviations
 LEVEL_P = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+FINEST = 0.0001
+RESOLUTIONS = (0.01, 0.001)  # a source that only knows whole percents, or tenths, is drawn so
 CEILING_P = 0.999
 MAX_CLASSES = 24
 
@@ -59,6 +61,7 @@ class UsagePart(Spec):
     step_s: int = Field(gt=0)
     series: int = Field(gt=0, description="series a draw of scale 1 has")
     length_s: float = Field(gt=0, description="median length of a series")
+    resolution: float = Field(default=FINEST, gt=0, description="drawn shares are whole multiples of this")
     missing_share: float = Field(default=0.0, description="of the samples; a draw has none missing")
     classes: tuple[SeriesClass, ...] = Field(min_length=1)
 
@@ -102,13 +105,13 @@ def fit_usage(usage: Usage, min_count: int, digits: int) -> UsagePart:
     for rows in _classes(mean, spread, min_count):
         mine = [good[i] for i in rows]
         start = usage.start_s[mine]
-        cpu_part, cpu_score = _fit_series([usage.series(i) for i in mine], start, usage.step_s, digits)
+        cpu_part, cpu_score = _fit_series([usage.series(i) for i in mine], start, usage.step_s, min_count, digits)
         mem_part, cross = None, 0.0
         measured = [np.isfinite(usage.series(i, "mem_share")).sum() >= 12 for i in mine] if with_mem else [False]
         if sum(measured) >= min_count:
             chosen = [i for i, ok in zip(mine, measured, strict=True) if ok]
             mem_part, mem_score = _fit_series(
-                [usage.series(i, "mem_share") for i in chosen], usage.start_s[chosen], usage.step_s, digits
+                [usage.series(i, "mem_share") for i in chosen], usage.start_s[chosen], usage.step_s, min_count, digits
             )
             kept = [s for s, ok in zip(cpu_score, measured, strict=True) if ok]
             cross = _cross(kept, mem_score, cpu_part, mem_part)
@@ -118,9 +121,19 @@ def fit_usage(usage: Usage, min_count: int, digits: int) -> UsagePart:
         step_s=usage.step_s,
         series=len(good),
         length_s=float(np.median(length[good])) * usage.step_s,
+        resolution=_resolution(usage),
         missing_share=float(significant(np.isnan(usage.cpu_share).mean(), digits)),
         classes=tuple(classes),
     )
+
+
+def _resolution(usage: Usage) -> float:
+    """Coarsest of ``RESOLUTIONS`` that every measured share is a multiple of, else ``FINEST``."""
+    columns = [column[np.isfinite(column)] for column in (usage.cpu_share, usage.mem_share)]
+    for unit in RESOLUTIONS:
+        if all(bool((np.abs(x / unit - np.rint(x / unit)) < 1e-6).all()) for x in columns):
+            return unit
+    return FINEST
 
 
 def _classes(mean: F64, spread: F64, min_count: int) -> list[npt.NDArray[np.intp]]:
@@ -134,13 +147,14 @@ def _classes(mean: F64, spread: F64, min_count: int) -> list[npt.NDArray[np.intp
     return out
 
 
-def _fit_series(series: list[F64], start: I64, step_s: int, digits: int) -> tuple[Series, list[F64]]:
+def _fit_series(series: list[F64], start: I64, step_s: int, min_count: int, digits: int) -> tuple[Series, list[F64]]:
     """Fit one resource of one class; also the centred series, NaN where missing, unit variance."""
     means = np.asarray([np.nanmean(x) for x in series])
     pairs = zip(series, means, strict=True)
     ratio = np.concatenate([x[np.isfinite(x)] / m if m > 0 else np.zeros(1) for x, m in pairs])
-    shape = significant(np.quantile(ratio, normal_cdf(SHAPE_Z)), digits)
     samples = np.concatenate([x[np.isfinite(x)] for x in series])
+    alone = min(min_count / samples.size, 0.5)  # no quantile rests on fewer samples than min_count
+    shape = significant(np.quantile(ratio, np.clip(normal_cdf(SHAPE_Z), alone, 1 - alone)), digits)
     centred = [_centred(x) for x in series]
     length = int(np.median([x.size for x in centred]))
     lags = np.asarray([lag // step_s for lag in LAGS_S if lag % step_s == 0 and lag // step_s <= length // 2], np.int64)
@@ -166,7 +180,7 @@ def _fit_series(series: list[F64], start: I64, step_s: int, digits: int) -> tupl
     part = Series(
         level=tuple(significant(_levels(means), digits).tolist()),
         shape=tuple(shape.tolist()),
-        ceiling=float(significant(np.quantile(samples, CEILING_P), 2)),
+        ceiling=float(significant(np.quantile(samples, min(CEILING_P, 1 - alone)), 2)),
         day_shape=tuple(np.round(day, 3).tolist()),
         white=values[0],
         memory=tuple(values[1:-1]),

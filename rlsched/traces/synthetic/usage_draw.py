@@ -13,7 +13,6 @@ from rlsched.units import SECONDS_PER_DAY
 F32 = npt.NDArray[np.float32]
 CHUNK = 2_000_000  # samples worked on at a time: some 100 MB
 _FINE = 256  # points of the shape tables once spread out
-DECIMALS = 4  # drawn shares are whole multiples of 0.0001
 
 
 def draw_shares(part: UsagePart, start_s: I64, samples: I64, seed: int) -> tuple[F64, F64]:
@@ -31,7 +30,7 @@ def draw_shares(part: UsagePart, start_s: I64, samples: I64, seed: int) -> tuple
     Returns
     -------
     cpu_share, mem_share : (sum of samples,) float64
-        One series after the other, rounded to 0.0001. ``mem_share`` is NaN for classes whose
+        One series after the other, rounded to the resolution of the part. ``mem_share`` is NaN for classes whose
         memory was not measured.
     """
     offset = np.concatenate([[0], np.cumsum(samples)])
@@ -62,7 +61,10 @@ def draw_shares(part: UsagePart, start_s: I64, samples: I64, seed: int) -> tuple
         at = (offset[rows][:, None] + np.arange(n)[None, :])[inside]
         cpu[at] = tables.shares(0, which[rows], rank[0, rows], path_cpu)[inside]
         mem[at] = tables.shares(1, which[rows], rank[1, rows], path_mem)[inside]
-    return np.round(cpu, DECIMALS, out=cpu), np.round(mem, DECIMALS, out=mem)
+    per_one = round(1 / part.resolution)
+    for column in (cpu, mem):  # a division gives the same float64 that reading "0.07" gives
+        np.divide(np.rint(np.multiply(column, per_one, out=column), out=column), per_one, out=column)
+    return cpu, mem
 
 
 class _Tables:
