@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlsched.cli import traces_synthetic
-from rlsched.errors import SpecError
+from rlsched.errors import SpecError, TraceError, did_you_mean
 from rlsched.spec import parse_override
 
 if TYPE_CHECKING:
@@ -154,6 +154,9 @@ def read_columns(
             for name, value in (("--part", part), ("--data", data)):
                 if value is not None:
                     raise SpecError(f"{name} is for a dataset's name: {file} is a file's. Leave it out.")
+            if not Path(file).exists() and Path(file).name == file and not Path(file).suffix:
+                known = did_you_mean(file, assets.list_assets("traces"))
+                raise TraceError(f"no file at {file}, and no dataset of that name.{known}")
             return read_any(file, format=format, card=card, **options)
         for name, value in (("--format", format), ("--card", card)):
             if value is not None:

@@ -96,10 +96,7 @@ def _trace(facts: dict[str, Any]) -> list[str | Table]:
         ("ends unknown", _share(life["unknown"], n)),
         ("median life", f"{_time(life['kaplan_meier_median_s'])} (Kaplan–Meier, counts the censored)"),
         ("groups", f"{facts['groups']['count']:,}"),
-        (
-            "missing",
-            ", ".join(f"{name} {_share(count, n)}" for name, count in facts["missing"].items() if count) or "–",
-        ),
+        *_missing(facts["missing"], n),
     ]
     if gpus["cpu_only"] < n:
         rows += [
@@ -133,10 +130,7 @@ def _machines(facts: dict[str, Any]) -> list[str | Table]:
         ("cores", f"{capacity['cores']:,.0f}"),
         ("memory GiB", f"{capacity['mem_gib']:,.0f}"),
         ("GPUs", f"{capacity['gpus']:,} in {capacity['machines_with_gpu']:,} machines"),
-        (
-            "missing",
-            ", ".join(f"{name} {_share(count, n)}" for name, count in facts["missing"].items() if count) or "–",
-        ),
+        *_missing(facts["missing"], n),
     ]
     out: list[str | Table] = [_facts(rows), *_shapes("most common shapes", facts["shapes"])]
     if facts["gpu_models"]:

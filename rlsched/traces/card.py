@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
 
 from rlsched import spec
 from rlsched.assets import find_asset
@@ -72,16 +72,24 @@ class ColumnMap(Spec):
             raise ValueError("must be one character, and neither a quote nor a line end")
         return value
 
-    @model_validator(mode="after")
-    def _known_columns(self) -> ColumnMap:
-        known = known_columns(self.kind)
-        for name in self.columns:
-            if name not in known:
-                raise ValueError(f"unknown column {name!r} of a {self.kind} map.{did_you_mean(name, known)}")
-        needed = ("arrive_s", "cpu_mcore") if self.kind == "trace" else ("machine_id", "cpu_mcore", "mem_mib")
-        absent = [name for name in needed if name not in self.columns]
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        kind = info.data.get("kind", "trace")
+        known = known_columns(kind)
+        faults = [
+            f"unknown column {name!r} of a {kind}.{did_you_mean(name, known)}" for name in value if name not in known
+        ]
+        needed = ("arrive_s", "cpu_mcore") if kind == "trace" else ("machine_id", "cpu_mcore", "mem_mib")
+        absent = [name for name in needed if name not in value]
         if absent:
-            raise ValueError(f"a {self.kind} map must name the file's column for {', '.join(absent)}")
+            faults.append(f"a {kind} must name the file's column for {', '.join(absent)}.")
+        if faults:
+            raise ValueError(" ".join(faults))
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> ColumnMap:
         if "depart_s" in self.columns and "duration_s" in self.columns:
             raise ValueError("a map has depart_s or duration_s, not both")
         if ("gpu_mgpu" in self.columns or "gpu_models" in self.columns) and "gpu_count" not in self.columns:

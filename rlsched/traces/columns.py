@@ -60,10 +60,12 @@ class DropReport:
 
     def lines(self) -> list[str]:
         """Sentences for a person, the totals first."""
-        out = [f"{self.rows_read:,} rows read, {self.rows_kept:,} kept"]
+        out = [f"{self.rows_read:,} row{'s' if self.rows_read != 1 else ''} read, {self.rows_kept:,} kept"]
         for drop in self.drops:
-            where = f" (first rows: {', '.join(map(str, drop.rows))})" if drop.rows else ""
-            out.append(f"{drop.count:,} rows {drop.action}: {drop.rule}{where}")
+            many = "s" if drop.count != 1 else ""
+            first = "first rows: " if len(drop.rows) < drop.count else f"row{many} "
+            where = f" ({first}{', '.join(map(str, drop.rows))})" if drop.rows else ""
+            out.append(f"{drop.count:,} row{many} {drop.action}: {drop.rule}{where}")
         return out
 
 

@@ -57,7 +57,10 @@ def read_any(path: str | Path, *, format: str | None = None, card: str | Path | 
 
         named = load_card(card).spec.reader
         if not named:
-            raise SpecError(f"card {card} describes a dataset of several parts. Read one with rlsched.read_dataset.")
+            raise SpecError(
+                f"card {card} names no reader for a file of yours: it describes a dataset. Read a part of that with "
+                "rlsched.traces.datasets.read_dataset, or name the dataset in the place of the file."
+            )
         format = named if format is None else format
         if format == "generic":
             options["card"] = card

@@ -48,6 +48,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise SpecError(f"cannot write {path}: it is a directory. Name a file in it.")
+    if not path.parent.is_dir():
+        raise SpecError(f"cannot write {path}: there is no folder {path.parent}. Make it first.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
@@ -160,6 +162,9 @@ def read_header(path: str | Path) -> dict[str, Any] | None:
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "is not there"
         raise TraceError(f"a Parquet file is needed: {path} {what}. Check the path.")
+    with path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            raise TraceError(f"a Parquet file is compressed inside: {path} is a gzip around it. Unpack it first.")
     try:
         metadata = parquet.read_schema(path).metadata or {}
         if METADATA_KEY not in metadata:

@@ -8,7 +8,8 @@ its CPU share is missing, not 0; likewise memory. Everything is counted in the r
 
 ``cpu_share`` is used over provisioned MHz, ``mem_share`` active over provisioned memory (each
 sample's own provisioning); both may pass 1, memory by far (up to 2,048) in single samples as a
-VM starts. ``cpu_mcore`` and ``mem_mib`` are the largest provisioning of the file. KB are taken as KiB (``6.7108864E7`` KB are 64 GiB).
+VM starts. ``cpu_mcore`` and ``mem_mib`` are the largest provisioning of the file, -1 where that
+is 0. KB are taken as KiB (``6.7108864E7`` KB are 64 GiB).
 
 Times are shifted so that the earliest slot of what was read is 0; ``meta["time_origin_s"]``
 keeps its second since 1970.

@@ -47,7 +47,7 @@ def read_parquet(path: Path, columns: Sequence[Column], *, on_bad_row: str = "er
     found = parquet_names(path)
     absent = [column.name for column in columns if column.name not in found]
     if absent:
-        raise missing_columns(absent, found, f"the schema of {path}")
+        raise missing_columns(absent, found, {column.name for column in columns}, f"the schema of {path}")
     try:
         read = parquet.read_table(path, columns=[column.name for column in columns])
     except (OSError, pa.ArrowException) as error:

@@ -68,7 +68,7 @@ def read(path: Path, *, day: str | None = None) -> Usage:
     if path.is_dir():
         _refuse_day(day, path, "a day's folder")
         stored = [read_source(file) for file in list_files(path)]
-        entries = [(Path(one.name).name, one.name, one.data) for one in stored]
+        entries = [(Path(one.name).name.removesuffix(".gz"), one.name, one.data) for one in stored]
         files = {one.name: one.sha256 for one in stored}
     else:
         source = read_source(path)

@@ -97,13 +97,11 @@ def _gunzip(raw: io.BufferedIOBase, name: str, limit: int) -> bytes:
                 out.write(chunk)
     except EOFError:
         raise TraceError(
-            f"a gzip file must be complete: {name} ends after {out.tell():,} unpacked bytes, before its end mark. "
-            "Download or copy it again."
+            f"a gzip file must be complete: {name} is cut off before its end mark. Download or copy it again."
         ) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise TraceError(
-            f"a gzip file must be intact: {name} is damaged after {out.tell():,} unpacked bytes ({error}). "
-            "Download or copy it again."
+            f"a gzip file must be intact: {name} is damaged ({error}). Download or copy it again."
         ) from None
     return out.getvalue()
 
@@ -196,6 +194,8 @@ def header_names(head: bytes) -> list[str]:
 
 
 def quote(value: object, length: int = 60) -> str:
-    """A value from a file as it goes into a message: quoted, escaped, and not too long."""
-    text = value if isinstance(value, str) else str(value)
+    """A value from a file as it goes into a message: text quoted, escaped, and not too long."""
+    if not isinstance(value, str):
+        return str(value)
+    text = value
     return repr(text if len(text) <= length else text[: length - 1] + "…")

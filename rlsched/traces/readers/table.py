@@ -28,7 +28,7 @@ from rlsched.traces.readers.source import Source, quote
 Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--set on_bad_row=skip).'
+_SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--option on_bad_row=skip).'
 _FIRST_ROWS = 5  # of a drop, for the report
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
 
@@ -204,7 +204,7 @@ def read_csv(
 def check_choice(name: str, value: object, known: Sequence[str]) -> None:
     """Refuse an option's value that is not one of the known ones."""
     if value not in known:
-        raise SpecError(f"{name} must be one of {', '.join(known)}: got {value!r}.{did_you_mean(str(value), known)}")
+        raise SpecError(f"{name} must have a known value: got {value!r}.{did_you_mean(str(value), known)}")
 
 
 def import_pyarrow() -> Any:
@@ -246,13 +246,13 @@ def _check_header(found: list[str], columns: Sequence[Column], delimiter: str, n
                 f"separated by {_SEPARATORS[other]}. Convert the file, or describe it in a card (--card) with "
                 f"delimiter = {other!r}."
             )
-    raise missing_columns(absent, found, f"the header (line 1) of {name}")
+    raise missing_columns(absent, found, wanted, f"the header (line 1) of {name}")
 
 
-def missing_columns(absent: list[str], found: list[str], place: str) -> TraceError:
-    """The error for columns that are not there; names the nearest one that is."""
+def missing_columns(absent: list[str], found: list[str], wanted: set[str], place: str) -> TraceError:
+    """The error for columns that are not there; names the nearest one that nobody else wants."""
     shown = ", ".join(quote(field, 30) for field in found[:15]) + (", …" if len(found) > 15 else "")
-    near = difflib.get_close_matches(absent[0], found, n=1)
+    near = difflib.get_close_matches(absent[0], [name for name in found if name not in wanted], n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     return TraceError(
         f"column {absent[0]!r} is missing{_others(absent)}: {place} has {shown}.{guess} "
