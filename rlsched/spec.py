@@ -193,4 +193,6 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
         return f"{key} is required and was not given."
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    return f"{key}: {message}: got {problem.get('input')!r}."
+    shown = repr(problem.get("input"))
+    shown = shown if len(shown) <= 120 else f"{shown[:117]}..."  # a whole table says less than its first values
+    return f"{key}: {message}: got {shown}."

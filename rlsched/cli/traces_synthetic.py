@@ -74,9 +74,7 @@ def fit(
 
 
 def draw(
-    profile: Annotated[
-        str, typer.Argument(help="A profile's JSON file, or a packaged name such as profiles/azure-v1.json.")
-    ],
+    profile: Annotated[str, typer.Argument(help="A profile's JSON file, or a packaged name such as azure-v1.")],
     out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
     days: Annotated[float, typer.Option(help="Days to draw.")] = 1.0,
     scale: Annotated[float, typer.Option(help="Factor on the number of batches, or of series.")] = 1.0,
@@ -90,21 +88,21 @@ def draw(
 ) -> None:
     """Draw a trace from a profile, of any length and at any scale.
 
-    Example: rlsched traces draw profiles/azure-v1.json vms.parquet --days 7 --scale 0.1 --seed 1
+    Example: rlsched traces draw azure-v1 vms.parquet --days 7 --scale 0.1 --seed 1
     """
-    from rlsched.assets import find_asset
     from rlsched.traces.columns import Columns
+    from rlsched.traces.read import kind_of
     from rlsched.traces.store import save
     from rlsched.traces.synthetic.draw import draw_tasks, draw_usage, draw_usage_of
-    from rlsched.traces.synthetic.profile import load_profile
+    from rlsched.traces.synthetic.profile import find_profile, load_profile
 
-    made = load_profile(find_asset("traces", profile))
+    made = load_profile(find_profile(profile))
     written: list[tuple[Path, Columns]] = []
     if made.streams:
         trace = draw_tasks(made, days, scale, seed, warm_days, max_batch)
         written.append((out, trace))
         if usage is not None:
-            load = load_profile(find_asset("traces", usage))
+            load = load_profile(find_profile(usage))
             written.append((out.with_suffix(".usage.parquet"), draw_usage_of(trace, load, days * 86_400, seed)))
     else:
         for option, value in (("--usage", usage), ("--warm-days", warm_days or None), ("--max-batch", max_batch)):
@@ -113,8 +111,10 @@ def draw(
         written.append((out, draw_usage(made, days, scale, seed)))
     for path, columns in written:
         save(columns, path)
-    lines = [f"{path}: {len(columns):,} rows drawn from {made.origin.name}" for path, columns in written]
-    document = {"files": [{"path": str(path), "rows": len(columns)} for path, columns in written]}
+    lines = [f"{path}: {kind_of(columns)} of {len(columns):,} rows, {columns.source}" for path, columns in written]
+    document = {
+        "files": [{"path": str(path), "kind": kind_of(columns), "rows": len(columns)} for path, columns in written]
+    }
     _tell(as_json, {**document, "profile": made.origin.name, "days": days, "scale": scale, "seed": seed}, lines)
 
 

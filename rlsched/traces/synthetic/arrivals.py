@@ -6,12 +6,14 @@ at another scale changes how many batches come, never how large they are.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rlsched.spec import Spec
 from rlsched.traces.columns import F64, I64
-from rlsched.traces.synthetic.tables import autocovariance, nonnegative_fit, shape_factors, significant
+from rlsched.traces.synthetic.tables import Weights, autocovariance, nonnegative_fit, shape_factors, significant
 from rlsched.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 STEP_S = 300  # rates are constant over five minutes, the step of the cloud traces
@@ -42,13 +44,22 @@ class Arrivals(Spec):
     """
 
     batches_per_step: float = Field(gt=0, description="mean number of batches in 300 s")
-    day_factors: tuple[float, ...] = Field(min_length=DAY_SLOTS, max_length=DAY_SLOTS)
-    week_factors: tuple[float, ...] = Field(min_length=WEEK_DAYS, max_length=WEEK_DAYS)
-    hour_factors: tuple[float, ...] = Field(min_length=HOUR_SLOTS, max_length=HOUR_SLOTS)
+    day_factors: Weights = Field(min_length=DAY_SLOTS, max_length=DAY_SLOTS)
+    week_factors: Weights = Field(min_length=WEEK_DAYS, max_length=WEEK_DAYS)
+    hour_factors: Weights = Field(min_length=HOUR_SLOTS, max_length=HOUR_SLOTS)
     bursts: tuple[Burst, ...] = ()
     echo: float = Field(default=0.0, ge=0, lt=1, description="chance that a batch is followed by one in the next 300 s")
     batch_size_edges: tuple[int, ...] = Field(min_length=2, description="bins of tasks a batch, last edge not included")
-    batch_size_share: tuple[float, ...] = Field(min_length=1, description="share of the batches in each bin")
+    batch_size_share: Weights = Field(min_length=1, description="share of the batches in each bin")
+
+    @model_validator(mode="after")
+    def _bins_fit(self) -> Arrivals:
+        edges = self.batch_size_edges
+        if edges[0] < 1 or any(b <= a for a, b in pairwise(edges)):
+            raise ValueError(f"batch_size_edges must ascend from at least 1: got {list(edges)}")
+        if len(self.batch_size_share) != len(edges) - 1:
+            raise ValueError(f"batch_size_share must have {len(edges) - 1} numbers, one less than its edges")
+        return self
 
 
 def fit_arrivals(when_s: F64, size: I64, high: int, observed_s: float, min_count: int, digits: int) -> Arrivals:

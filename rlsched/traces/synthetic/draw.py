@@ -6,7 +6,7 @@ import numpy as np
 
 from rlsched.errors import SpecError
 from rlsched.rng import stream
-from rlsched.traces.columns import I64, UNKNOWN, Trace, Usage
+from rlsched.traces.columns import I64, UNKNOWN, Drop, DropReport, Trace, Usage
 from rlsched.traces.synthetic.arrivals import STEP_S, draw_moments, draw_sizes
 from rlsched.traces.synthetic.lifetimes import draw_lives
 from rlsched.traces.synthetic.profile import Profile
@@ -40,7 +40,7 @@ def draw_tasks(
         come first, arrive at 0 and have what is left of their lives. 0 starts empty.
     max_batch : int, optional
         Leave out batches of more tasks than this, for a cluster that one such batch would fill;
-        ``meta["left_out_tasks"]`` counts them.
+        ``report`` counts them.
 
     Returns
     -------
@@ -71,6 +71,8 @@ def draw_tasks(
     running &= (arrive >= 0) | (depart > 0)  # of the time before, only what still runs at 0
     left_out = running & (size[batch] > max_batch) if max_batch is not None else np.zeros_like(running)
     running &= ~left_out
+    lost = int(left_out.sum())
+    drops = (Drop(f"of a batch of more than {max_batch} tasks", "left out", lost),) if lost else ()
     arrive, depart, code, batch = (column[running] for column in (arrive, depart, code, batch))
     if arrive.size == 0:
         raise SpecError(f"nothing arrives in {days:g} days at scale {scale:g}. Raise days or scale.")
@@ -99,10 +101,10 @@ def draw_tasks(
             "warm_days": warm_days,
             "warm_tasks": warm,
             "max_batch": max_batch,
-            "left_out_tasks": int(left_out.sum()),
             "licence": profile.origin.licence,
             "cite": profile.origin.cite,
         },
+        report=DropReport(arrive.size + lost, arrive.size, drops),
         **columns,
     )
 
@@ -203,7 +205,7 @@ def _usage_part(profile: Profile) -> UsagePart:
     if profile.usage is None:
         raise SpecError(
             f"profile {profile.origin.name!r} has no usage part: it was fitted to tasks. Draw tasks from it, or name a "
-            "usage profile such as profiles/bitbrains.json."
+            "usage profile such as bitbrains."
         )
     return profile.usage
 

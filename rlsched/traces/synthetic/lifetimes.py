@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rlsched.spec import Spec
 from rlsched.traces.columns import F64, I64, UNKNOWN, Trace
@@ -26,6 +28,16 @@ class Curve(Spec):
     edge_s: tuple[float, ...] = Field(min_length=2)
     survival: tuple[float, ...] = Field(min_length=2)
     tail_alpha: float | None = Field(default=None, gt=0, description="None: nothing outlives the last edge")
+
+    @model_validator(mode="after")
+    def _falls(self) -> Curve:
+        if len(self.edge_s) != len(self.survival):
+            raise ValueError(f"edge_s and survival must be as long: got {len(self.edge_s)} and {len(self.survival)}")
+        if self.edge_s[0] != 0 or any(not b > a for a, b in pairwise(self.edge_s)):
+            raise ValueError("edge_s must ascend from 0")
+        if self.survival[0] != 1 or self.survival[-1] < 0 or any(not b <= a for a, b in pairwise(self.survival)):
+            raise ValueError("survival must fall from 1 and stay >= 0")
+        return self
 
 
 class Lifetimes(Spec):
@@ -128,10 +140,7 @@ def fit_curve(
     ends = np.sort(life_s[ended])
     beyond = max(min_count, min(TAIL_EVENTS, ends.size // 50))
     quantiles = _body_quantiles(ends.size, beyond, min_count)
-    edges = np.unique(significant(np.quantile(ends, quantiles), digits))
-    edges = np.concatenate([[0.0], edges[edges > 0]])
-    if edges.size == 1:
-        edges = np.asarray([0.0, 1.0])
+    edges = _spaced(np.unique(significant(np.quantile(ends, quantiles), digits)), ends, min_count)
     which_end = np.clip(np.searchsorted(edges, life_s, side="left"), 1, edges.size)  # bin j is (edge[j-1], edge[j]]
     survival = [1.0]
     at_risk = float(life_s.size)
@@ -144,9 +153,9 @@ def fit_curve(
     left = survival[-1]
     alpha: float | None = None
     longer = life_s > edges[-1]
-    died = int((ended & longer).sum())
-    if left > 0 and died > 0 and edges[-1] < max_s:
-        alpha = float(significant(died / float(np.log(life_s[longer] / edges[-1]).sum()), 2))
+    if left > 0 and longer.any() and edges[-1] < max_s:
+        seen = max(float((ended & longer).sum()), 0.5)  # no end seen: half of one, so the tail is long, not endless
+        alpha = float(significant(seen / float(np.log(life_s[longer] / edges[-1]).sum()), 2))
     if alpha is None and left > 0:
         survival[-1] = 0.0  # nothing is known beyond: lives end at the last edge, as the field says
     return Curve(
@@ -164,6 +173,20 @@ def _body_quantiles(ends: int, beyond: int, min_count: int) -> F64:
     body = np.linspace(0, min(last, 0.95), bins + 1)[1:]
     upper = 1 - 0.05 * 2.0 ** (-0.5 * np.arange(1, 40))
     return np.unique(np.concatenate([body, upper[upper < last], [last]]))
+
+
+def _spaced(edges: F64, ends: F64, min_count: int) -> F64:
+    """0 and those of the edges that leave ``min_count`` ends between neighbours, and beyond the last (or none)."""
+    below = np.searchsorted(ends, edges, side="right")
+    kept, seen = [0.0], 0
+    for edge, count in zip(edges.tolist(), below.tolist(), strict=True):
+        left = ends.size - count
+        if edge > 0 and count - seen >= min_count and (left >= min_count or left == 0):
+            kept.append(edge)
+            seen = count
+    if len(kept) == 1:  # all ends within one bin
+        kept.append(max(float(edges[-1]), 1.0))
+    return np.asarray(kept)
 
 
 def survival_at(curve: Curve, life_s: F64) -> F64:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from rlsched.errors import SpecError
+from rlsched.assets import asset_roots
+from rlsched.errors import SpecError, did_you_mean
 from rlsched.spec import Spec, validate
 from rlsched.traces.store import replacing
 from rlsched.traces.synthetic.arrivals import Arrivals
@@ -62,6 +63,19 @@ class Profile(Spec):
     streams: tuple[Stream, ...] = ()
     usage: UsagePart | None = None
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Profile:
+        every = list(range(len(self.atoms)))
+        for i, stream in enumerate(self.streams):
+            if len(stream.sizes.atom_share) != len(every):
+                raise ValueError(f"streams.{i}.sizes.atom_share must have {len(every)} numbers, one for each atom")
+            lives = stream.lifetimes
+            if lives is not None and sorted(a for curve in lives.curves for a in curve.atoms) != every:
+                raise ValueError(f"streams.{i}.lifetimes.curves must cover every atom once")
+        if not self.streams and self.usage is None:
+            raise ValueError("a profile needs streams or usage")
+        return self
+
 
 def save_profile(profile: Profile, path: Path) -> None:
     """Write a profile as JSON, one short table a line; replaces the file in one step."""
@@ -96,6 +110,31 @@ def load_profile(path: Path) -> Profile:
             "Fit it again with this version of rlsched."
         )
     return validate(Profile, values, str(path))
+
+
+def list_profiles() -> dict[str, Path]:
+    """Packaged profiles, name → file; the first root wins as in `rlsched.assets`."""
+    found: dict[str, Path] = {}
+    for root in asset_roots("traces"):
+        found = {**{path.stem: path for path in root.glob("profiles/*.json")}, **found}
+    return dict(sorted(found.items()))
+
+
+def find_profile(name: str) -> Path:
+    """Find a profile by path, by packaged name (``azure-v1``) or as ``profiles/azure-v1.json``.
+
+    Raises
+    ------
+    SpecError
+        When there is none; names the nearest known one.
+    """
+    known = list_profiles()
+    if Path(name).is_file():
+        return Path(name)
+    bare = name.removeprefix("profiles/").removesuffix(".json")
+    if bare in known:
+        return known[bare]
+    raise SpecError(f"no profile {name!r}: it is neither a file nor a known name.{did_you_mean(bare, known)}")
 
 
 def _pretty(value: Any, depth: int) -> str:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from rlsched.assets import find_asset
 from rlsched.spec import Spec, load
 from rlsched.traces.columns import Machines, Trace
 from rlsched.traces.synthetic.cluster import Hosts, build_cluster
 from rlsched.traces.synthetic.draw import draw_tasks
-from rlsched.traces.synthetic.profile import load_profile
+from rlsched.traces.synthetic.profile import find_profile, load_profile
 
 
 class Draw(Spec):
@@ -27,7 +26,7 @@ class Draw(Spec):
 class Sample(Spec):
     """The card."""
 
-    profile: str = Field(description="a path, or a name below traces/, e.g. profiles/azure-v1.json")
+    profile: str = Field(description="a file, or a packaged name such as azure-v1")
     draw: Draw
     hosts: tuple[Hosts, ...] = Field(min_length=1)
 
@@ -46,6 +45,6 @@ def draw_sample(card: Path) -> tuple[Trace, Machines]:
         When the card or the profile is not there or breaks a rule.
     """
     spec = load(Sample, card).spec
-    profile = load_profile(find_asset("traces", spec.profile))
+    profile = load_profile(find_profile(spec.profile))
     trace = draw_tasks(profile, **spec.draw.model_dump())
     return trace, build_cluster(spec.hosts, card.name)

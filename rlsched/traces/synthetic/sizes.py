@@ -10,6 +10,7 @@ from pydantic import Field
 from rlsched.errors import TraceError
 from rlsched.spec import Spec
 from rlsched.traces.columns import F64, I64, Trace
+from rlsched.traces.synthetic.tables import Weights
 
 GRID_PER_OCTAVE = 4  # rare requests are first moved to this grid, a step of 19 %
 
@@ -31,7 +32,7 @@ ATOM_COLUMNS = tuple(Atom.model_fields)
 class Sizes(Spec):
     """Which atom the first task of a batch is, and whether the others follow it."""
 
-    atom_share: tuple[float, ...] = Field(description="share of the batches that begin with each atom")
+    atom_share: Weights = Field(description="share of the batches that begin with each atom")
     repeat: float = Field(ge=0, le=1, description="probability that a later task asks for what the first asked")
 
 

@@ -5,10 +5,23 @@ Numbers leave a trace only through here, so this is where they are coarsened.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator
 
 from rlsched.traces.columns import F64, I64
+
+
+def _weights(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not (all(np.isfinite(v) and v >= 0 for v in values) and any(v > 0 for v in values)):
+        raise ValueError("must be >= 0 and not all 0")
+    return values
+
+
+#: Shares or factors: finite, ``>= 0``, not all 0. They are scaled to sum (or mean) 1 when used.
+Weights = Annotated[tuple[float, ...], AfterValidator(_weights)]
 
 
 def significant(values: npt.ArrayLike, digits: int) -> F64:

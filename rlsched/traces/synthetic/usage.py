@@ -35,8 +35,16 @@ class Series(Spec):
     with ``day_shape`` their variances sum to 1.
     """
 
-    level: tuple[float, ...] = Field(description="quantiles of the mean share of a series, at LEVEL_P")
-    shape: tuple[float, ...] = Field(description="quantiles of share over the series' mean, at SHAPE_Z deviations")
+    level: tuple[float, ...] = Field(
+        min_length=len(LEVEL_P),
+        max_length=len(LEVEL_P),
+        description="quantiles of the mean share of a series, at LEVEL_P",
+    )
+    shape: tuple[float, ...] = Field(
+        min_length=SHAPE_Z.size,
+        max_length=SHAPE_Z.size,
+        description="quantiles of share over the series' mean, at SHAPE_Z deviations",
+    )
     ceiling: float = Field(ge=0, description="no share is drawn above: 99.9 % of the samples stay below it")
     day_shape: tuple[float, ...] = Field(
         min_length=DAY_SLOTS, max_length=DAY_SLOTS, description="by hour of the source's clock, in deviations"
@@ -195,7 +203,7 @@ def hermite_weights(shape: F64) -> F64:
     A table is a function of a standard normal ``z``; ``f(z) = sum a_j h_j(z)`` with orthonormal
     Hermite polynomials. All 0 for a flat table.
     """
-    z = np.linspace(SHAPE_Z[0], SHAPE_Z[-1], 2001)
+    z = np.linspace(-6.0, 6.0, 4001)  # beyond its ends a table is flat, as when drawing
     mass = np.exp(-z * z / 2)
     mass /= mass.sum()
     f = np.interp(z, SHAPE_Z, shape)
