@@ -1,18 +1,27 @@
 """One way to compile: Numba with a cache on disk, without it where none can be written.
 
-Everything compiled goes through :func:`njit` here. No fast-math: kernel and reference have to
-agree to the last bit, so the compiler may not reorder sums.
+Everything compiled goes through :func:`njit` or :func:`bare_njit`. No fast-math: kernel and
+reference have to agree to the last bit, so the compiler may not reorder sums.
+
+Numba keys its cache on the file of the outermost function alone, so a change in a file it
+calls would go unnoticed. The cache therefore lies in a folder named after a digest of the
+sources it may depend on: those beside it and those of ``rlsched/sim``.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-_warned = False
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def njit(function: FunctionT | None = None, **options: Any) -> Any:
@@ -34,17 +43,59 @@ def njit(function: FunctionT | None = None, **options: Any) -> Any:
     if function is None:
         return lambda wrapped: njit(wrapped, **options)
     import numba
+    from numba.core import config
 
+    folder = cache_folder(Path(function.__code__.co_filename).resolve().parent)
+    if folder is None:
+        return numba.njit(function, **options)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
         return numba.njit(function, cache=True, **options)
-    except RuntimeError as error:  # "cannot cache function ...: no locator available"
-        global _warned
-        if not _warned:
-            _warned = True
-            warnings.warn(
-                f"compiled code cannot be kept on disk ({error}); each run compiles again. "
-                "Set NUMBA_CACHE_DIR to a folder that can be written.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return numba.njit(function, **options)
+    finally:
+        config.CACHE_DIR = before
+
+
+def bare_njit(function: FunctionT | None = None, **options: Any) -> Any:
+    """Compile like :func:`njit`, without reference counts of arrays.
+
+    The event loop hands tuples of some forty arrays from function to function; counting their
+    references took nine tenths of its time. Such a function must not create an array, and must
+    not return one to Python (it would come back with the wrong shape): it fills those it is given.
+    """
+    if function is None:
+        return lambda wrapped: bare_njit(wrapped, **options)
+    return njit(function, _nrt=False, **options)
+
+
+@functools.cache
+def cache_folder(beside: Path) -> Path | None:
+    """The folder of compiled code for the present sources; None where none can be written.
+
+    Parameters
+    ----------
+    beside : Path
+        Folder of the source that is compiled.
+    """
+    digest = hashlib.sha256()
+    for folder in dict.fromkeys((_PACKAGE / "sim", beside)):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    name = f"compiled-{digest.hexdigest()[:16]}"
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    for parent in (Path(chosen),) if chosen else (_PACKAGE / "__pycache__", home / "rlsched"):
+        try:
+            (parent / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=parent / name):
+                pass
+        except OSError:
+            continue
+        return parent / name
+    warnings.warn(
+        "compiled code cannot be kept on disk; each run compiles again. "
+        "Set NUMBA_CACHE_DIR to a folder that can be written.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return None
