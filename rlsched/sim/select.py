@@ -193,7 +193,7 @@ def choose(w: Any, c: Any, k: Any, p: Any, m: Any, cache: Any, log: Any) -> Any:
     row = c.counter[st.C_LO] + k
     size = w.fleet_n[c.counter[st.C_FLEET], wd.L_N]
     limited = w.task_i[row, wd.T_LIMIT] > 0
-    if cache.tournamented and not limited:
+    if cache.indexed and not limited:
         refresh_index(cache.tournament, size, p.rules, p.weights, m, log)
         return first_best_indexed(cache.tournament.tree, cache.tournament.level, w.task_i[row, wd.T_TYPE])
     return _choose_scored(w, c, k, p, m, cache, log)
