@@ -1,4 +1,4 @@
-"""``rlsched traces fit | draw | sample``: synthetic traces."""
+"""``rlsched traces fit | draw | sample | fidelity``: synthetic traces."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rlsched.errors import SpecError
 
 
 def register(app: typer.Typer) -> None:
-    """Put the three commands on the ``traces`` group."""
+    """Put the four commands on the ``traces`` group."""
     app.command("fit")(fit)
     app.command("draw")(draw)
     app.command("sample")(sample)
+    app.command("fidelity")(fidelity)
 
 
 def fit(
@@ -136,6 +137,27 @@ def sample(
     save(machines, folder / "machines.parquet")
     text = f"{folder}: {len(trace):,} tasks in vms.parquet, {len(machines):,} machines in machines.parquet"
     _tell(as_json, {"folder": str(folder), "tasks": len(trace), "machines": len(machines)}, [text])
+
+
+def fidelity(
+    card: Annotated[Path, typer.Argument(help="TOML card: seeds, and profiles with their datasets.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that gets results.json and results.md.")],
+    data: Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure how near draws come to the traces their profiles were fitted to.
+
+    Example: rlsched traces fidelity experiments/synthetic-fidelity/fidelity.toml runs/fidelity
+    """
+    from rlsched.traces.store import replacing
+    from rlsched.traces.synthetic.fidelity_run import as_document, as_markdown, run_card
+
+    rows = run_card(card, data)
+    document, table = as_document(rows, card), as_markdown(rows)
+    for name, text in (("results.json", json.dumps(document, indent=1) + "\n"), ("results.md", table)):
+        with replacing(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
+    _tell(as_json, document, [table])
 
 
 def _tell(as_json: bool, document: dict[str, Any], lines: list[str]) -> None:

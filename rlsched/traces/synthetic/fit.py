@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import F64, I64, Trace, Usage
-from rlsched.traces.synthetic.arrivals import STEP_S, WEEK_DAYS, fit_arrivals
+from rlsched.traces.synthetic.arrivals import WEEK_DAYS, fit_arrivals
 from rlsched.traces.synthetic.batches import batches
+from rlsched.traces.synthetic.busy import busy_part
 from rlsched.traces.synthetic.lifetimes import Lifetimes, fit_lifetimes, observed_lives
 from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import fit_atoms, fit_sizes
@@ -25,7 +26,6 @@ STREAM_TOPS = (1, 4, 16, 64)
 MAX_FILES = 8  # more are told by one hash
 STREAM_BATCHES = 200  # a range with fewer batches joins the one below
 LONGEST_LIFE = 4.0  # of the longest life or age seen: how far a fitted tail is carried on
-BUSY_SHARE = 0.99  # of the tasks; where they fit into half the time, arrivals are fitted to that part
 
 
 def fit_tasks(
@@ -55,7 +55,7 @@ def fit_tasks(
             f"a profile needs at least {10 * min_count} tasks (ten times min_count = {min_count}): got {len(trace)} in "
             f"{trace.source or 'the trace'}. Fit a longer trace, or lower --min-count (which discloses more)."
         )
-    when, observed_s, outside = _busy(trace, observed_s)
+    when, observed_s, outside = busy_part(trace, observed_s)
     atoms = fit_atoms(trace, min_count)
     batch = batches(trace)
     size = np.bincount(batch)
@@ -166,25 +166,6 @@ def _hashes(meta: dict[str, Any]) -> dict[str, str]:
         return files
     joined = hashlib.sha256("\n".join(sorted(files.values())).encode()).hexdigest()
     return {f"{len(files)} files, sorted hashes one a line": joined}
-
-
-def _busy(trace: Trace, observed_s: float | None) -> tuple[F64, float, int]:
-    """Times on the profile's clock, the length it covers, and how many tasks arrive outside it.
-
-    The clock starts with the trace, unless 99 % of the tasks arrive within less than half of
-    its length; then it starts at the day (counted from the trace's start) in which they begin.
-    """
-    when = trace.arrive_s.astype(np.float64)
-    when = when - when[0] // STEP_S * STEP_S
-    total = observed_s if observed_s is not None else (float(when[-1]) // STEP_S + 1) * STEP_S
-    tail = (1 - BUSY_SHARE) / 2
-    first, last = np.quantile(when, [tail, 1 - tail])
-    first = first // SECONDS_PER_DAY * SECONDS_PER_DAY
-    last = (last // STEP_S + 1) * STEP_S
-    if last - first >= total / 2:
-        return when, total, int((when >= total).sum())
-    when = when - first
-    return when, float(last - first), int(((when < 0) | (when >= last - first)).sum())
 
 
 def _notes(
