@@ -34,7 +34,7 @@ _UNIT_FACTOR = {
     "mib": 1.0, "gib": 1024.0, "kib": 1 / 1024, "bytes": 1 / 2**20,
     "mgpu": 1.0, "gpu": 1000.0,
 }  # fmt: skip
-_WHOLE_WITHIN = 1e-6  # as rlsched.units.whole
+_NOISE_ULPS = 4  # what a unit factor may leave behind (0.1 cores * 1000); one byte in a TiB is more
 _ROUND: dict[str, Callable[..., Any]] = {"up": np.ceil, "down": np.floor, "nearest": np.rint}
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -230,7 +230,7 @@ class _Builder:
         ours, unit = f"ours.{name}", name.rpartition("_")[2]
         value = np.where(table.missing[theirs], 0.0, table[theirs] * factor)
         nearest = np.rint(value)
-        off = np.abs(value - nearest) > _WHOLE_WITHIN
+        off = np.abs(value - nearest) > _NOISE_ULPS * np.spacing(np.maximum(np.abs(value), 1.0))
         if self.map.rounding == "error":
             table.add(ours, nearest)
             fix = 'Check the unit, or set rounding = "up" (or "down", "nearest") in the card.'

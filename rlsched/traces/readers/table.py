@@ -336,7 +336,7 @@ def _seconds_of(array: Any) -> npt.NDArray[np.float64]:
 
     text = pd.Series(array.to_numpy(zero_copy_only=False), dtype=object)
     stamps = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
-    micros = stamps.to_numpy().astype("datetime64[us]")
+    micros = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
 
 
