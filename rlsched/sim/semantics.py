@@ -37,6 +37,7 @@ class SemanticsCode(NamedTuple):
     idle_host_is_off: bool
     unused_host_counts_as_shutdown: bool
     whole_mips: bool
+    java_hash_order: bool
     migration_overhead_share: float
     wake_s: float
     wake_energy_wh: float
@@ -128,6 +129,12 @@ class Semantics:
         False, "", "A machine that is off at its first measurement counts as shut down then."
     )
     whole_mips: bool = _option(False, "", "On an oversubscribed machine each VM's share is rounded down to whole MIPS.")
+    java_hash_order: bool = _option(
+        False,
+        "",
+        "On an oversubscribed machine the requests are summed in the order in which a Java HashMap of CloudSim's "
+        "VM names gives them; it decides, in the last bit, which shares are rounded down to the next lower MIPS.",
+    )
     migration_overhead_share: float = _option(
         0.1,
         "",
@@ -183,6 +190,7 @@ class Semantics:
             idle_host_is_off=True,
             unused_host_counts_as_shutdown=True,
             whole_mips=True,
+            java_hash_order=True,
             migration_overhead_share=0.1,
             wake_s=0.0,
             wake_energy_wh=0.0,

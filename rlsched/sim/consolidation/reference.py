@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from rlsched import rng
 from rlsched.sim.consolidation.meters import Checkpoint, Meters
 from rlsched.sim.consolidation.policy import HISTORY, ConsolidationPolicy, trend_weights
-from rlsched.sim.consolidation.world import World
+from rlsched.sim.consolidation.world import World, java_hash
 from rlsched.sim.semantics import Semantics
 
 ROUNDING_ABOVE_FULL = 1.01  # a load between 1 and this is rounding and counts as 1
@@ -55,6 +55,12 @@ class Host:
     waking: bool = False
     was_on: bool = True
     on_since_s: float = 0.0
+    table: int = 16  # buckets of the Java map that holds the requests in CloudSim
+
+    def hold(self, guests: int) -> None:
+        """The Java map doubles when it is more than three quarters full, and never shrinks."""
+        while 4 * guests > 3 * self.table:
+            self.table *= 2
 
     def watts(self, share: float) -> float:
         """Power at a utilisation (see :mod:`rlsched.sim.power`)."""
@@ -211,15 +217,22 @@ class Reference:
         """Share the CPU of a machine among its guests, in order of arrival (rules 4)."""
         overhead = self.semantics.migration_overhead_share
         keep = 1.0 - overhead
-        free, total, short = host.cpu, 0.0, False
+        free, short = host.cpu, False
+        costs = []
+        host.hold(len(host.guests))
         for vm, arriving in host.guests:
             want = min(vm.request, host.core)
             cost = overhead * want if arriving else want
-            total += cost
+            costs.append((java_hash(f"2-{vm.row}") % host.table, cost))
             if free >= cost:
                 free -= cost
             else:
                 short = True
+        if self.semantics.java_hash_order:
+            costs.sort(key=lambda pair: pair[0])  # stable: in a bucket, in order of arrival
+        total = 0.0
+        for _, cost in costs:
+            total += cost
         scale = host.cpu / total if short else 1.0
         host.free = 0.0 if short else free
         host.used = host.asked = 0.0

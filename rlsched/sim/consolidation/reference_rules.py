@@ -65,6 +65,7 @@ class Plan:
     def add(self, host: Host, vm: Vm) -> None:
         """Plan ``vm`` on ``host`` as its latest guest."""
         self.there[host.row].append(vm)
+        host.hold(len(self.there[host.row]))
         self.visiting.add((host.row, vm.row))
 
     def drop(self, host: Host, vm: Vm) -> None:
@@ -111,6 +112,8 @@ class Plan:
                 continue
             if cap < 1.0 and (self.granted(host) + vm.request) / host.cpu > cap:
                 continue
+            if self.granted(host) > 0.0:
+                host.hold(len(there) + 1)  # CloudSim puts the VM there to ask whether that is too much
             rise = self.power_rise(host, vm)
             if rise < least and (self.granted(host) == 0.0 or not overloaded(self.sim, host, [*there, vm])):
                 best, least = host, rise

@@ -42,6 +42,7 @@ class WorldCode(NamedTuple):
     class_host: I64
     vm_cpu: F64
     vm_mem: I64
+    vm_hash: I64
     load: F64
     step_s: float
     migration_mib_per_s: float
@@ -181,10 +182,11 @@ class World:
         number = {shapes[row]: i for i, row in enumerate(rows)}
         which = np.array([number[shape] for shape in shapes], dtype=np.int64)
         order = np.argsort(which, kind="stable").astype(np.int64)
+        vm_hash = np.array([java_hash(f"2-{row}") for row in range(self.n_vms)], dtype=np.int64)
         start = np.searchsorted(which[order], np.arange(len(rows) + 1)).astype(np.int64)
         return WorldCode(
             self.host_cpu, self.host_core, self.host_mem, self.host_curve, kind, table, start, order,
-            self.vm_cpu, self.vm_mem, self.load, float(self.step_s), float(self.migration_mib_per_s),
+            self.vm_cpu, self.vm_mem, vm_hash, self.load, float(self.step_s), float(self.migration_mib_per_s),
         )  # fmt: skip
 
     @classmethod
@@ -242,6 +244,18 @@ class World:
             vm_id=tuple(str(label) for label in usage.series_id),
             source=usage.source,
         )
+
+
+def java_hash(text: str) -> int:
+    """Hash of an ASCII string as ``java.util.HashMap`` (Java 8 and later) spreads it, 32 bits.
+
+    CloudSim keeps the requests of a machine's VMs in such a map under the names ``2-<row>``; the
+    order it gives them in decides the last bit of sums (``Semantics.java_hash_order``).
+    """
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value ^ (value >> 16)
 
 
 def _rectangle(usage: Usage) -> F64:

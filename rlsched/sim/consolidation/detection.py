@@ -1,0 +1,207 @@
+"""Compiled: which machine is overloaded (twin of ``reference_rules.overloaded``)."""
+
+from __future__ import annotations
+
+import math
+
+from rlsched.sim.compile import bare_njit
+from rlsched.sim.consolidation.policy import (
+    FALLBACK_THRESHOLD,
+    HISTORY,
+    IQR,
+    LR,
+    LRR,
+    MAD,
+    SPREAD_SAMPLES,
+    THR,
+    TREND_SAMPLES,
+    PolicyCode,
+)
+from rlsched.sim.consolidation.state import F64, I64, NONE, Scratch, StateCode
+from rlsched.sim.consolidation.world import WorldCode
+from rlsched.sim.semantics import SemanticsCode
+
+NOBODY = -1
+
+
+@bare_njit
+def needs_past(q: SemanticsCode, p: PolicyCode, n: int) -> bool:
+    """Does the detection look at single samples of a machine's history?"""
+    detection = p.detection[n]
+    return detection == IQR or detection == MAD or (detection == LRR and q.lr_weighted)
+
+
+@bare_njit
+def recall(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
+    """Per VM, once a tick: length of its history and its own forecast."""
+    if p.detection[n] == THR:
+        return
+    known = min(s.remembered[n], HISTORY)
+    newest = (s.remembered[n] - 1) % HISTORY
+    trend = (p.detection[n] == LR or p.detection[n] == LRR) and not needs_past(q, p, n)
+    for vm in range(w.vm_cpu.shape[0]):
+        if s.vm_host[n, vm] == NONE:
+            continue
+        length = known
+        while length > 0 and s.history[n, vm, (newest - length + 1) % HISTORY] == 0.0:
+            length -= 1
+        x.vm_reach[vm] = length
+        if trend:
+            own = 0.0
+            for i in range(min(known, TREND_SAMPLES)):
+                own += x.trend_weights[i] * s.history[n, vm, (newest - i) % HISTORY]
+            x.vm_trend[vm] = own * w.vm_cpu[vm]
+
+
+@bare_njit
+def add_past(w: WorldCode, s: StateCode, n: int, row: F64, vm: int, host: int) -> None:
+    """Add one VM's history to a machine's, newest first."""
+    newest = (s.remembered[n] - 1) % HISTORY
+    cpu, capacity = w.vm_cpu[vm], w.host_cpu[host]
+    for i in range(min(s.remembered[n], HISTORY)):
+        row[i] += s.history[n, vm, (newest - i) % HISTORY] * cpu / capacity
+
+
+@bare_njit
+def overloaded(
+    w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, host: int, guest: int
+) -> bool:
+    """Is ``host`` overloaded by the plan, with ``guest`` too (``NOBODY`` for nobody)?"""
+    detection: int = p.detection[n]
+    parameter: float = p.parameter[n]
+    capacity: float = w.host_cpu[host]
+    asked: float = x.asked[host]
+    reach: int = x.reach[host]
+    if guest != NOBODY:
+        asked += s.vm_request[n, guest]
+        reach = max(reach, x.vm_reach[guest])
+    requested = asked / capacity
+    if detection == THR:
+        return requested > parameter
+    reach = max(reach, 1)
+    if detection == IQR or detection == MAD:
+        if reach < SPREAD_SAMPLES:
+            return requested > FALLBACK_THRESHOLD
+        if requested > 1.0:
+            return True  # the threshold is never above 1
+        _sample(w, s, n, x, host, guest)
+        spread: float = _iqr(x.values, reach) if detection == IQR else _mad(x.values, reach)
+        return requested > 1.0 - parameter * spread
+    if reach < TREND_SAMPLES:
+        return requested > FALLBACK_THRESHOLD
+    if needs_past(q, p, n):
+        _sample(w, s, n, x, host, guest)
+        forecast: float = _robust_forecast(x.values, x.tricube, x.fit[0], x.fit[1])
+        return forecast * parameter >= 1.0
+    trend: float = x.trend[host]
+    if guest != NOBODY:
+        trend += x.vm_trend[guest]
+    return trend / capacity * parameter >= 1.0
+
+
+@bare_njit
+def _sample(w: WorldCode, s: StateCode, n: int, x: Scratch, host: int, guest: int) -> None:
+    for i in range(HISTORY):
+        x.values[i] = x.past[host, i]
+    if guest != NOBODY:
+        add_past(w, s, n, x.values, guest, host)
+
+
+@bare_njit
+def sort(values: F64, n: int) -> None:
+    """Sort the first ``n`` values, ascending, in place."""
+    for i in range(1, n):
+        value = values[i]
+        j = i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+
+
+@bare_njit
+def _median(ordered: F64, n: int) -> float:
+    middle = n // 2
+    high: float = ordered[middle]
+    low: float = ordered[middle - 1]
+    return high if n % 2 == 1 else (low + high) / 2.0
+
+
+@bare_njit
+def _mad(values: F64, n: int) -> float:
+    sort(values, n)
+    middle = _median(values, n)
+    for i in range(n):
+        values[i] = abs(middle - values[i])
+    sort(values, n)
+    deviation: float = _median(values, n)
+    return deviation
+
+
+@bare_njit
+def _iqr(values: F64, n: int) -> float:
+    sort(values, n)
+    low = math.floor(0.25 * (n + 1) + 0.5) - 1
+    high = math.floor(0.75 * (n + 1) + 0.5) - 1
+    spread: float = values[high] - values[low]
+    return spread
+
+
+@bare_njit
+def _robust_forecast(newest_first: F64, near: F64, residuals: F64, weights: F64) -> float:
+    top = TREND_SAMPLES - 1
+    a, b = _line(newest_first, near)
+    for i in range(TREND_SAMPLES):
+        residuals[i] = abs(newest_first[top - i] - (a + b * (i + 1)))
+        weights[i] = residuals[i]
+    sort(weights, TREND_SAMPLES)
+    reach = 6.0 * _median(weights, TREND_SAMPLES)
+    if reach > 0.0:
+        for i in range(TREND_SAMPLES):
+            part = residuals[i] / reach
+            rest = 1.0 - part * part
+            weights[i] = near[i] * (rest * rest) if part < 1.0 else 0.0
+        a, b = _line(newest_first, weights)
+    ahead: float = a + b * (TREND_SAMPLES + 1)
+    return ahead
+
+
+@bare_njit
+def _line(newest_first: F64, weights: F64) -> tuple[float, float]:
+    top = TREND_SAMPLES - 1
+    total, sum_x, sum_y = 0.0, 0.0, 0.0
+    for i in range(TREND_SAMPLES):
+        total += weights[i]
+        sum_x += weights[i] * (i + 1)
+        sum_y += weights[i] * newest_first[top - i]
+    mean_x, mean_y = sum_x / total, sum_y / total
+    spread, common = 0.0, 0.0
+    for i in range(TREND_SAMPLES):
+        spread += weights[i] * (i + 1 - mean_x) * (i + 1 - mean_x)
+        common += weights[i] * (i + 1 - mean_x) * (newest_first[top - i] - mean_y)
+    slope = common / spread if spread > 0.0 else 0.0
+    return mean_y - slope * mean_x, slope
+
+
+@bare_njit
+def sort_hosts(rows: I64, n: int, share: F64) -> None:
+    """Sort the first ``n`` machine rows by share, then row; they come in ascending order of rows."""
+    for i in range(1, n):
+        row = rows[i]
+        j = i
+        while j > 0 and share[rows[j - 1]] > share[row]:
+            rows[j] = rows[j - 1]
+            j -= 1
+        rows[j] = row
+
+
+@bare_njit
+def sort_vms(rows: I64, n: int, request: F64) -> None:
+    """Sort the first ``n`` VM rows by request, largest first; equal ones keep their order."""
+    for i in range(1, n):
+        row = rows[i]
+        j = i
+        while j > 0 and request[rows[j - 1]] < request[row]:
+            rows[j] = rows[j - 1]
+            j -= 1
+        rows[j] = row

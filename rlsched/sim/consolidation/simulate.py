@@ -1,0 +1,160 @@
+"""The Python door to the compiled consolidation simulator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.errors import OurBug, TraceError
+from rlsched.sim.consolidation import kernel
+from rlsched.sim.consolidation.meters import Checkpoint, Meters
+from rlsched.sim.consolidation.policy import ConsolidationPolicy, policy_code, trend_weights, tricube
+from rlsched.sim.consolidation.state import FINE, TICK, State, scratch
+from rlsched.sim.consolidation.world import World
+from rlsched.sim.semantics import Semantics
+
+Bool = npt.NDArray[np.bool_]
+F64 = npt.NDArray[np.float64]
+
+_NO_LOG: F64 = np.zeros((0, 0, 0))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Parameters
+    ----------
+    policy : ConsolidationPolicy
+    meters : Meters
+    ticks : (n_ticks, 7) float64
+        One row a decision, columns :data:`rlsched.sim.consolidation.state.TICK`.
+    """
+
+    policy: ConsolidationPolicy
+    meters: Meters
+    ticks: F64
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The ticks as the reference reports them."""
+        return [
+            Checkpoint(row[0], int(row[1]), int(row[2]), int(row[3]), int(row[4]), row[5], int(row[6]))
+            for row in self.ticks.tolist()
+        ]
+
+
+class Simulator:
+    """Steps ``N`` copies of one world under one semantics.
+
+    Parameters
+    ----------
+    world : World
+    semantics : Semantics
+
+    Raises
+    ------
+    TraceError, SpecError
+        See :meth:`World.validate`.
+    """
+
+    def __init__(self, world: World, semantics: Semantics) -> None:
+        world.validate(semantics)
+        self.world, self.semantics = world, semantics
+        self._w, self._q = world.code(), semantics.code()
+        self._x = scratch(world, trend_weights(semantics.lr_weighted), tricube())
+
+    @property
+    def n_ticks(self) -> int:
+        """Decisions of a whole run."""
+        limit_s, tick_s, n = self.world.n_samples * self.world.step_s, self.semantics.tick_offset_s, 0
+        while (tick_s := tick_s + self.world.step_s) < limit_s:
+            n += 1
+        return n
+
+    def begin(self, state: State, policies: Sequence[ConsolidationPolicy], which: Bool | None = None) -> None:
+        """Place the VMs of new copies and run them to their first decision.
+
+        Parameters
+        ----------
+        state : State
+            As :meth:`State.new` makes it; written to.
+        policies : sequence of ConsolidationPolicy
+            One a copy.
+        which : (N,) bool, optional
+            Copies concerned; all by default.
+
+        Raises
+        ------
+        TraceError
+            When a VM fits on no machine.
+        """
+        self._drive(state, policies, which, True, 0, _NO_LOG)
+        self._check(state)
+
+    def tick(self, state: State, policies: Sequence[ConsolidationPolicy], which: Bool | None = None) -> None:
+        """Take one decision in each copy and run to the next; ``state.code.done`` says which are over."""
+        self._drive(state, policies, which, False, 1, _NO_LOG)
+
+    def run(self, policies: Sequence[ConsolidationPolicy], seeds: Sequence[int]) -> list[Run]:
+        """Simulate the whole trace once for each policy, in one compiled call.
+
+        Parameters
+        ----------
+        policies : sequence of ConsolidationPolicy
+        seeds : sequence of int
+            Root seed of each run.
+
+        Raises
+        ------
+        TraceError
+            When a VM fits on no machine.
+        """
+        state = State.new(self.world, seeds)
+        log = np.full((len(seeds), self.n_ticks, len(TICK)), np.nan)
+        self._drive(state, policies, None, True, self.n_ticks, log)
+        self._check(state)
+        runs = [Run(policy, state.meters(n), log[n]) for n, policy in enumerate(policies)]
+        for run in runs:
+            if not math.isfinite(run.meters.energy_ws):
+                raise OurBug(f"energy of {run.policy.name} over {self.world.source} is {run.meters.energy_ws}.")
+        return runs
+
+    def _drive(
+        self,
+        state: State,
+        policies: Sequence[ConsolidationPolicy],
+        which: Bool | None,
+        fresh: bool,
+        ticks: int,
+        log: F64,
+    ) -> None:
+        if len(policies) != len(state):
+            raise ValueError(f"one policy a copy is needed: got {len(policies)} for {len(state)} copies.")
+        mask = np.ones(len(state), np.bool_) if which is None else np.asarray(which, np.bool_)
+        kernel.drive(self._w, self._q, state.code, policy_code(policies), self._x, mask, fresh, ticks, log)
+
+    def _check(self, state: State) -> None:
+        bad = np.flatnonzero(state.code.fault != FINE)
+        if bad.size:
+            vm = int(state.code.fault_row[bad[0]])
+            raise TraceError(
+                f"VM {vm} ({self.world.vm_cpu[vm]:g} CPU, {self.world.vm_mem[vm]} MiB) fits on no machine at the "
+                "start. Add machines, or leave VMs out."
+            )
+
+
+def simulate(
+    world: World, policies: Sequence[ConsolidationPolicy], semantics: Semantics | None = None, seed: int = 0
+) -> list[Run]:
+    """Run each policy over the same world.
+
+    Examples
+    --------
+    >>> from rlsched.sim.consolidation.policy import ConsolidationPolicy
+    >>> simulate(world, [ConsolidationPolicy("lr_mmt")])[0].meters.metrics()["energy_kwh"]  # doctest: +SKIP
+    """
+    return Simulator(world, semantics or Semantics()).run(policies, [seed] * len(policies))
