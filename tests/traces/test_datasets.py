@@ -8,6 +8,8 @@ from rlsched import assets
 from rlsched.errors import MissingDataError, SpecError, TraceError
 from rlsched.traces.columns import Machines, Trace
 from rlsched.traces.datasets import data_root, list_datasets, locate, read_dataset
+from rlsched.traces.read import read_any
+from rlsched.traces.readers import READERS
 
 
 @pytest.fixture
@@ -92,3 +94,16 @@ def test_every_default_part_can_be_read(real: Path) -> None:
         columns = read_dataset(one.name, data=real)
         assert columns.meta["dataset"] == one.name
         assert len(columns) > 0
+
+
+def test_the_page_on_datasets_names_every_format_and_dataset() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    for name in [*READERS, *(one.name for one in list_datasets())]:
+        assert f"`{name}`" in page, name
+
+
+def test_the_card_on_the_page_is_a_good_card(tmp_path: Path, samples: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    (tmp_path / "vms.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    trace = read_any(samples / "foreign.csv", card=tmp_path / "vms.toml")
+    assert trace.same_as(read_any(samples / "foreign.csv", card=samples / "foreign.toml"))
