@@ -61,7 +61,8 @@ def fit_tasks(
     size = np.bincount(batch)
     head_row = np.cumsum(size) - size
     life, ended, known = observed_lives(trace)
-    max_s = float(significant(LONGEST_LIFE * life[known].max(), 1)) if known.any() else 1.0
+    longest = float(life[known].max()) if known.any() else 0.0
+    max_s = max(float(significant(LONGEST_LIFE * longest, 1)), 1.0)  # all lives 0 is a trace too
     streams = []
     pooled: Lifetimes | None = None
     if known.any():

@@ -172,7 +172,7 @@ def _fit_series(series: list[F64], start: I64, step_s: int, min_count: int, digi
     acf = latent_correlation(hermite, hermite, _mean_acf(centred, lags))
     days_long = length * step_s >= 2 * SECONDS_PER_DAY
     day = _day_shape(series, start, step_s) if days_long else np.zeros(DAY_SLOTS)
-    fine = np.repeat(day, max(SECONDS_PER_DAY // DAY_SLOTS // step_s, 1))
+    fine = day[np.arange(max(SECONDS_PER_DAY // step_s, 1)) * step_s % SECONDS_PER_DAY * DAY_SLOTS // SECONDS_PER_DAY]
     common = np.asarray([(fine * np.roll(fine, -int(k))).mean() for k in lags])
     left = 1 - float((fine**2).mean())
     time_s = np.concatenate([[0], lags]) * float(step_s)

@@ -2,10 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from traces_synthetic_builders import lifetimes, profile, trace
 
 from rlsched.errors import TraceError
-from rlsched.traces.columns import UNKNOWN
+from rlsched.rng import stream
+from rlsched.traces.columns import UNKNOWN, Trace
 from rlsched.traces.synthetic.batches import batches
 from rlsched.traces.synthetic.draw import draw_tasks
 from rlsched.traces.synthetic.fit import fit_tasks
@@ -70,9 +73,46 @@ def test_no_stream_tells_an_atom_that_began_fewer_than_min_count_of_its_batches(
 
 def test_every_number_has_at_most_the_digits_asked_for():
     found = fit_tasks(draw_tasks(profile(), 3), "digits", digits=2)
-    for stream in found.streams:
-        for value in (*stream.arrivals.day_factors, *stream.arrivals.batch_size_share, *stream.sizes.atom_share):
+    for part in found.streams:
+        for value in (*part.arrivals.day_factors, *part.arrivals.batch_size_share, *part.sizes.atom_share):
             assert value == float(f"{value:.1e}")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    span=st.sampled_from([0, 299, 5000, 86_400, 40 * 86_400]),
+    life=st.sampled_from(["zero", "equal", "heavy", "none"]),
+    watch=st.sampled_from([0.0, 0.5, 1.0]),
+    shapes=st.integers(1, 12),
+    groups=st.sampled_from([1, 30, 10_000]),
+    floats=st.booleans(),
+)
+def test_whatever_can_be_fitted_can_be_drawn(seed, span, life, watch, shapes, groups, floats):
+    rng = stream(seed, "fuzz")
+    k = 400
+    arrive = np.sort(rng.integers(0, span + 1, k))
+    length = {
+        "zero": np.zeros(k),
+        "equal": np.full(k, 500),
+        "heavy": rng.pareto(0.5, k) * 10 % 1e8,
+        "none": np.zeros(k),
+    }
+    depart = arrive + length[life].astype(np.int64)
+    hidden = np.ones(k, bool) if life == "none" else rng.random(k) < watch / 2
+    seen = np.where(hidden, np.where(rng.random(k) < 0.5, UNKNOWN, arrive + 100), depart)
+    kind = float if floats else int
+    t = Trace(
+        task_id=np.arange(k),
+        arrive_s=arrive.astype(kind),
+        depart_s=np.where(hidden, UNKNOWN, depart).astype(kind),
+        last_seen_s=seen.astype(kind),
+        cpu_mcore=rng.integers(1, shapes + 1, k) * 500,
+        mem_mib=np.full(k, 1024),
+        group=rng.integers(0, groups, k),
+    ).validate()
+    found = fit_tasks(t, "fuzz")
+    draw_tasks(found, 2 * found.origin.observed_s / 86_400, scale=2, seed=1).validate()
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda p: p.stem)

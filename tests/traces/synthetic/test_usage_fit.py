@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from traces_synthetic_builders import ar1_usage, profile, trace
 
 from rlsched.errors import SpecError, TraceError
+from rlsched.rng import stream
 from rlsched.traces.columns import UNKNOWN, Usage
 from rlsched.traces.synthetic.draw import draw_tasks, draw_usage, draw_usage_of
 from rlsched.traces.synthetic.fidelity import acf
@@ -138,3 +141,24 @@ def test_identity_shape_leaves_correlations_alone_and_a_skewed_one_raises_them()
     assert latent_correlation(skewed, skewed, np.array([0.5]))[0] == pytest.approx(
         np.log(1 + 0.5 * (np.e - 1)), abs=0.03
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    step=st.sampled_from([30, 60, 300, 3600, 7200, 86_400]),
+    longest=st.sampled_from([40, 100, 700]),
+    missing=st.sampled_from([0.0, 0.3]),
+    idle=st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_whatever_usage_can_be_fitted_can_be_drawn(seed, step, longest, missing, idle):
+    rng = stream(seed, "fuzz")
+    length = rng.integers(longest // 2 + 10, longest + 1, 45)
+    n = int(length.sum())
+    cpu, mem = rng.gamma(0.5, 0.3, n), rng.random(n)
+    cpu[rng.random(n) < idle] = 0.0
+    cpu[rng.random(n) < missing] = np.nan
+    mem[rng.random(n) < missing] = np.nan
+    real = Usage(np.arange(45), np.r_[0, np.cumsum(length)], rng.integers(0, 10**6, 45), step, cpu, mem).validate()
+    found = fit_series(real, "fuzz")
+    draw_usage(found, 30 * step / 86_400, seed=1).validate()
