@@ -37,7 +37,8 @@ class Drop:
     rule : str
         What the rows broke, in words, e.g. ``"deletion before creation"``.
     action : str
-        ``"dropped"``, or what was changed, e.g. ``"averaged into one sample"``.
+        What was done. An action that begins with ``"dropped"`` or ``"merged"`` took rows away;
+        after any other the rows are still there.
     count : int
         Rows concerned.
     rows : tuple of int

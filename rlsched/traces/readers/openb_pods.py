@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.errors import TraceError
 from rlsched.traces.columns import ANY_MODEL, MAX_GPU_MODELS, MAX_GPUS, UNKNOWN, Trace
 from rlsched.traces.readers.source import header_names, read_source
 from rlsched.traces.readers.table import Column, Table, check_choice, read_csv
@@ -167,8 +168,11 @@ def _models(table: Table) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     repeated = np.array([len(set(names)) < len(names) for names in allowed], bool)[code]
     table.note(repeated, "gpu_spec names a model twice", "counted once")
     models = tuple(sorted({name for names in allowed for name in names}))
-    few = np.full(len(table), len(models) <= MAX_GPU_MODELS)
-    table.require("gpu_spec", few, f"of at most {MAX_GPU_MODELS} models in all", "Split the file.")
+    if len(models) > MAX_GPU_MODELS:
+        raise TraceError(
+            f"gpu_spec must name at most {MAX_GPU_MODELS} models in all: {table.name} has {len(models)}. "
+            "Split the file."
+        )
     bit = {name: 1 << i for i, name in enumerate(models)}
     masks = [sum({bit[name] for name in names}) if names else ANY_MODEL for names in allowed]
     return np.array(masks, np.int64)[code], models

@@ -27,7 +27,7 @@ from rlsched.traces.readers.source import Source, quote
 
 Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--option on_bad_row=skip).'
 _FIRST_ROWS = 5  # of a drop, for the report
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
@@ -353,8 +353,8 @@ def _acceptable(number: npt.NDArray[Any], column: Column) -> bool:
     if number.dtype.kind == "f":
         if not np.isfinite(number).all():
             return False
-        if column.kind == "int" and bool((number != np.rint(number)).any()):
-            return False
+        if column.kind == "int":  # 2**53 may be 2**53 + 1, rounded
+            return bool(((number == np.rint(number)) & (np.abs(number) < MAX_QUANTITY)).all())
     return column.kind != "int" or bool((np.abs(number) <= MAX_QUANTITY).all())
 
 
@@ -375,9 +375,10 @@ def _number(text: str, column: Column) -> int | float:
         return value
     if value != round(value):
         raise ValueError("a whole number")
-    if abs(value) > MAX_QUANTITY:
+    exact = int(text) if text.lstrip("+-").isdigit() else round(value)
+    if abs(exact) > MAX_QUANTITY:
         raise ValueError("at most 2**53, where whole numbers stop being exact")
-    return int(text) if text.lstrip("+-").isdigit() else round(value)
+    return exact
 
 
 def _read_rows(
@@ -392,7 +393,7 @@ def _read_rows(
 ) -> Table:
     """Read row by row: the definition of what is a fault, and of where it is."""
     at = [found.index(column.name) for column in columns]
-    gone = {marker.strip() for marker in markers}
+    gone = set(markers)
     kept: list[int] = []
     taken: list[list[Any]] = [[] for _ in columns]
     empties: list[list[bool]] = [[] for _ in columns]
@@ -407,7 +408,7 @@ def _read_rows(
         else:
             for column, position in zip(columns, at, strict=True):
                 text = fields[position].strip(" \t") if column.kind != "text" else fields[position]
-                absent = text.strip() in gone
+                absent = text in gone
                 if absent and not column.may_be_empty:
                     fault = (f"{column.name} must not be empty", quote(text))
                     break

@@ -28,7 +28,9 @@ def test_columns_are_read_by_name_and_the_others_listed() -> None:
 
 
 FIELD = st.one_of(
+    st.integers(0, 9).map(str),
     st.integers(-(2**60), 2**60).map(str),
+    st.sampled_from([2**53 - 1, 2**53, 2**53 + 1]).map(str),
     st.floats(allow_nan=True, allow_infinity=True).map(str),
     st.sampled_from(
         [
@@ -55,8 +57,16 @@ FIELD = st.one_of(
 )
 
 
-@given(rows=st.lists(st.tuples(FIELD, FIELD, FIELD, FIELD), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=300)
+GOOD = st.tuples(
+    st.integers(0, 9).map(str),
+    st.sampled_from(["", "3", "-4", "9007199254740993"]),
+    st.one_of(st.floats(-1e6, 1e6).map(str), st.sampled_from(["", "1e-320", " 2 ", "3.", "-0.0"])),
+    st.text("ab \u00e9", max_size=3),
+)
+
+
+@given(rows=st.lists(st.one_of(GOOD, GOOD, GOOD, st.tuples(FIELD, FIELD, FIELD, FIELD)), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=400)
 def test_the_fast_reader_equals_the_plain_one_wherever_it_answers(rows: list[tuple[str, ...]]) -> None:
     data = ("n,m,x,s\n" + "\n".join(",".join(row) for row in rows)).encode()
     fast = table._read_fast(data, "mine.csv", COLUMNS, ["n", "m", "x", "s"], 1, ",", ("",))
