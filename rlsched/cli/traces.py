@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rlsched.traces.columns import Columns
 
-app = typer.Typer(no_args_is_help=True, help="List, describe and convert workload traces.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and convert workload traces.")
 
 File = Annotated[str, typer.Argument(help="File or directory, or the name of a dataset that 'traces list' shows.")]
 Format = Annotated[str | None, typer.Option(help="Format of FILE; recognised from its content by default.")]
@@ -145,6 +145,8 @@ def read_columns(
 
     options: dict[str, Any] = {}
     for text in option or []:
+        if "=" not in text:
+            raise SpecError(f"--option needs key=value: got {text!r}. Example: --option on_bad_row=skip")
         path, value = parse_override(text)
         options[".".join(path)] = value
     if day is not None:

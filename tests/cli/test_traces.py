@@ -83,7 +83,7 @@ def test_a_bad_file_exits_2_with_one_line_and_leaves_nothing(
         (["describe", "azure-v1-2017", "--data", "absent"], "there is no data folder"),
         (["describe", "azure-v1-2017", "--format", "generic"], "--format is for a file"),
         (["describe", "{pods}", "--part", "dev"], "--part is for a dataset's name"),
-        (["describe", "{pods}", "--option", "running"], "--set needs key=value|needs key=value"),
+        (["describe", "{pods}", "--option", "running"], "--option needs key=value: got 'running'"),
         (["describe", "{pods}", "--day", "20110303"], "format 'openb_pods' has no option 'day'"),
         (["describe", "{pods}", "--format", "openb"], "unknown format 'openb'"),
         (["convert", "{pods}", "out.csv"], "must end with .parquet"),
