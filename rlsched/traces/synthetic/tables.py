@@ -37,34 +37,37 @@ def significant(values: npt.ArrayLike, digits: int) -> F64:
     return np.asarray(flat, dtype=np.float64).reshape(x.shape)
 
 
-def shape_factors(counts: F64, exposure: F64, dispersion: float) -> F64:
+def shape_factors(relative: F64) -> F64:
     """Relative rates of the slots of a cycle, mean 1, shrunk towards 1 by their sampling noise.
 
     Parameters
     ----------
-    counts : (S,) float64
-        Events seen in each slot of the cycle, all its repetitions together.
-    exposure : (S,) float64
-        Steps observed in each slot, ``> 0``.
-    dispersion : float
-        Variance over mean of the count of one step; 1 for a Poisson process. It sets how much
-        of the spread between slots is noise.
+    relative : (R, S) float64
+        Count over expected count, one row a repetition of the cycle, one column a slot; NaN
+        where a repetition is not complete.
 
     Returns
     -------
     (S,) float64
-        ``1 + s (raw - 1)`` with ``s = max(0, 1 - noise variance / variance seen)``
-        (James and Stein's idea, method of moments). All ones when nothing was counted.
+        ``1 + s (raw - 1)``: ``raw`` the slot means, ``s = max(0, 1 - noise / seen)``, ``seen`` the
+        spread of the slot means, ``noise`` what the spread between repetitions makes of it
+        (James and Stein's idea, method of moments). All ones under two repetitions of a slot,
+        or when nothing was counted.
     """
-    total = counts.sum()
-    if total <= 0 or counts.size < 2:
-        return np.ones(counts.size)
-    raw = counts / exposure
-    raw = raw / raw.mean()
-    seen = float(((raw - 1.0) ** 2).mean())
-    noise = max(dispersion, 1.0) * counts.size / total  # variance of a slot's relative rate
+    known = np.isfinite(relative)
+    n = known.sum(axis=0)
+    if n.size < 2 or n.min() < 2:
+        return np.ones(n.size)
+    filled = np.where(known, relative, 0.0)
+    raw = filled.sum(axis=0) / n
+    if raw.mean() <= 0:
+        return np.ones(n.size)
+    between = (np.where(known, relative - raw, 0.0) ** 2).sum(axis=0) / (n - 1)  # variance over the repetitions
+    scale = raw.mean()
+    seen = float(((raw / scale - 1.0) ** 2).mean())
+    noise = float((between / n).mean()) / scale**2
     keep = max(0.0, 1.0 - noise / seen) if seen > 0 else 0.0
-    factors = 1.0 + keep * (raw - 1.0)
+    factors = 1.0 + keep * (raw / scale - 1.0)
     return np.asarray(factors / factors.mean(), dtype=np.float64)
 
 

@@ -26,6 +26,14 @@ def test_daily_rhythm_is_recovered():
     assert np.abs(found - (1 + 0.6 * np.sin(2 * np.pi * np.arange(48) / 48))).max() < 0.1
 
 
+def test_a_schedule_is_recovered_with_its_period():
+    schedule = tuple(5.0 if i in (3, 4) else 0.6 for i in range(24))  # every two hours, for ten minutes
+    found = refit(arrivals(5.0, schedule=schedule), 10)
+    assert len(found.schedule_factors) == 24
+    truth = np.asarray(schedule) / np.mean(schedule)
+    assert np.abs(np.asarray(found.schedule_factors) - truth).max() < 0.4
+
+
 def test_poisson_arrivals_show_no_bursts_and_no_echo():
     found = refit(arrivals(10.0), 20)
     assert found.echo == 0.0

@@ -1,9 +1,11 @@
 from statistics import NormalDist
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlsched.rng import stream
 from rlsched.traces.synthetic.normal import normal_cdf, normal_quantile
 from rlsched.traces.synthetic.tables import autocovariance, nonnegative_fit, shape_factors, significant
 
@@ -12,23 +14,30 @@ def test_significant_digits_keep_the_leading_ones_and_zero():
     assert significant([0.0, 12345.0, -0.0123456, 9.996], 3).tolist() == [0.0, 12300.0, -0.0123, 10.0]
 
 
-def test_strong_rhythm_survives_shrinking_and_poisson_noise_does_not():
-    exposure = np.full(12, 100.0)
-    strong = shape_factors(np.array([200.0] * 6 + [20_000.0] * 6), exposure, 1.0)
-    assert strong[:6].max() < 0.05
-    assert strong[6:].min() > 1.9
-    flat = shape_factors(np.array([100.0, 110.0, 90.0, 95.0, 105.0, 100.0] * 2), exposure, 1.0)
-    assert np.array_equal(flat, np.ones(12))  # the spread, 42, is below Poisson's 100
+def test_shape_factors_by_hand():
+    # Two repetitions; slot means 1 and 3, mean 2, so relative 0.5 and 1.5: seen 0.25.
+    # Each slot varies by 0.02 between repetitions: noise 0.02 / 2 / 2^2 = 0.0025, keep 0.99.
+    table = np.array([[0.9, 2.9], [1.1, 3.1]])
+    assert shape_factors(table) == pytest.approx([1 - 0.99 * 0.5, 1 + 0.99 * 0.5])
 
 
-def test_shape_factors_have_mean_one_whatever_the_exposure():
-    factors = shape_factors(np.array([1000.0, 4000.0, 9000.0]), np.array([10.0, 20.0, 30.0]), 2.0)
-    assert np.isclose(factors.mean(), 1.0)
-    assert (np.diff(factors) > 0).all()
+def test_strong_rhythm_survives_shrinking_and_noise_does_not():
+    rng = stream(1, "rhythm")
+    wave = 1 + 0.5 * np.sin(2 * np.pi * np.arange(24) / 24)
+    strong = shape_factors(rng.poisson(100 * wave, (20, 24)) / 100)
+    assert np.abs(strong - wave).max() < 0.1
+    flat = shape_factors(rng.poisson(1.0, (20, 24)).astype(float))
+    assert np.ptp(flat) < 0.35 * np.ptp(rng.poisson(1.0, (20, 24)).mean(axis=0))
 
 
-def test_nothing_counted_gives_flat_factors():
-    assert shape_factors(np.zeros(4), np.ones(4), 1.0).tolist() == [1.0] * 4
+def test_incomplete_repetitions_count_where_they_are_known():
+    table = np.array([[1.0, 3.0], [1.0, 3.0], [1.0, np.nan]])
+    assert shape_factors(table) == pytest.approx([0.5, 1.5])
+
+
+@pytest.mark.parametrize("table", [np.zeros((3, 4)), np.ones((1, 4)), np.ones((3, 4))])
+def test_nothing_counted_or_one_repetition_gives_flat_factors(table):
+    assert shape_factors(table).tolist() == [1.0] * 4
 
 
 @given(st.lists(st.floats(0, 5), min_size=3, max_size=3))

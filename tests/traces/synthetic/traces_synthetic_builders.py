@@ -10,13 +10,20 @@ from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import Atom, Sizes
 
 
-def arrivals(per_step: float = 4.0, *, day_swing: float = 0.0, bursts: tuple[Burst, ...] = (), echo: float = 0.0):
+def arrivals(
+    per_step: float = 4.0,
+    *,
+    day_swing: float = 0.0,
+    bursts: tuple[Burst, ...] = (),
+    echo: float = 0.0,
+    schedule: tuple[float, ...] = (1.0,),
+):
     day = 1 + day_swing * np.sin(2 * np.pi * np.arange(48) / 48)
     return Arrivals(
         batches_per_step=per_step,
         day_factors=tuple(day.tolist()),
         week_factors=(1.0,) * 7,
-        hour_factors=(1.0,) * 12,
+        schedule_factors=schedule,
         bursts=bursts,
         echo=echo,
         batch_size_edges=(1, 2, 5),
