@@ -29,7 +29,7 @@ class Heuristic:
     name : str
         As the user writes it.
     weights : mapping of str to float
-        Rules of ``rlsched.sim.scoring.RULES`` and their weights.
+        Rules of ``rlsched.sim.rules.RULES`` and their weights.
     choice : {"score", "random", "round_robin", "next_fit"}
         By score; uniformly among machines that fit; the next that fits after the last one
         chosen; or the last one chosen again while it fits, then the next.
@@ -51,7 +51,7 @@ class Heuristic:
     source: str = ""
 
     def __post_init__(self) -> None:
-        from rlsched.sim.scoring import RULES
+        from rlsched.sim.rules import RULES
 
         for rule, weight in self.weights.items():
             if rule not in RULES:
@@ -68,7 +68,7 @@ class Heuristic:
     @property
     def needs_typical(self) -> bool:
         """True when the rules measure fragmentation, which needs typical requests."""
-        from rlsched.sim.scoring import NEEDS_TYPICAL, RULES
+        from rlsched.sim.rules import NEEDS_TYPICAL, RULES
 
         return any(RULES.index(rule) in NEEDS_TYPICAL for rule in self.weights)
 
@@ -79,7 +79,7 @@ class Heuristic:
 
     def arrays(self) -> PolicyArrays:
         """The heuristic as the compiled loop reads it."""
-        from rlsched.sim.scoring import COSTLY, RULES, TIMED
+        from rlsched.sim.rules import COSTLY, RULES, TIMED
         from rlsched.sim.select import PolicyArrays
 
         rules = [RULES.index(rule) for rule in self.weights] or [0]

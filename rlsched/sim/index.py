@@ -18,14 +18,8 @@ import numpy.typing as npt
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
-from rlsched.sim.scoring import (
-    NEG,
-    R_BEST_FIT,
-    R_COSINE,
-    R_DOT_PRODUCT,
-    R_FIRST_FIT,
-    R_NORM_L2,
-)
+from rlsched.sim.rules import R_BEST_FIT, R_COSINE, R_DOT_PRODUCT, R_FIRST_FIT, R_NORM_L2
+from rlsched.sim.scoring import NEG
 
 #: Rules the index can score.
 INDEXED = (R_FIRST_FIT, R_BEST_FIT, R_DOT_PRODUCT, R_NORM_L2, R_COSINE)

@@ -1,4 +1,4 @@
-"""Scoring rules: one compiled function a rule, numbered in one table.
+"""Scoring rules: one compiled function a rule, numbered in the table of ``rules.py``.
 
 A rule gives every machine of a range a number; larger is better, and the lowest row wins
 ties. Rules are functions of the machine and the request (and, for lifetime alignment, of the
@@ -22,50 +22,23 @@ from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.fragmentation import fragment
-
-#: The one table of rules. A new rule is a function, a line here, and a branch of `score_parts`.
-RULES = (
-    "first_fit",
-    "best_fit",
-    "dot_product",
-    "norm_l2",
-    "cosine",
-    "gpu_packing",
-    "gpu_clustering",
-    "fgd",
-    "fragmentation",
-    "fgd_best_fit",
-    "fgd_dot_product",
-    "lifetime",
-    "least_allocated",
-    "most_allocated",
-    "requested_to_capacity",
-    "balanced_allocation",
-)
-(
-    R_FIRST_FIT,
+from rlsched.sim.rules import (
+    R_BALANCED,
     R_BEST_FIT,
-    R_DOT_PRODUCT,
-    R_NORM_L2,
     R_COSINE,
-    R_GPU_PACKING,
-    R_GPU_CLUSTERING,
+    R_DOT_PRODUCT,
     R_FGD,
-    R_FRAGMENTATION,
     R_FGD_BEST_FIT,
     R_FGD_DOT_PRODUCT,
-    R_LIFETIME,
+    R_FRAGMENTATION,
+    R_GPU_CLUSTERING,
+    R_GPU_PACKING,
     R_LEAST,
+    R_LIFETIME,
     R_MOST,
+    R_NORM_L2,
     R_REQUESTED,
-    R_BALANCED,
-) = range(16)
-#: Rules whose score of an unchanged machine changes with the clock: never cached.
-TIMED = (R_LIFETIME,)
-#: Rules that need typical requests.
-NEEDS_TYPICAL = (R_FGD, R_FRAGMENTATION)
-#: Rules that cost more than a dozen operations a machine: rescored one machine at a time.
-COSTLY = (R_GPU_PACKING, R_FGD, R_FRAGMENTATION)
+)
 
 NEG = -math.inf
 #: Temporal cost is counted in these steps, seconds (ours; Barbalho et al., MLSys 2023, and

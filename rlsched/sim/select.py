@@ -24,9 +24,9 @@ from rlsched.sim.compile import bare_njit
 from rlsched.sim.feasible import group_full
 from rlsched.sim.index import Index, first_best_indexed, make_index, no_index, refresh_index
 from rlsched.sim.kernel import advance, copy_of, refuse
+from rlsched.sim.rules import R_FGD
 from rlsched.sim.scoring import (
     NEG,
-    R_FGD,
     MachineArrays,
     Request,
     best_fragment_device,

@@ -1,0 +1,21 @@
+"""Kubernetes MostAllocated: the machine with the largest share of CPU and memory allocated.
+
+**Formula.** ``floor((a + b) / 2)`` with ``a = floor(100 (c_cpu - f_cpu + r_cpu) / c_cpu)``, ``b`` likewise
+for memory (0 where the capacity is 0). Requests, not measured load; GPUs are not in it.
+
+**Ties.** Lowest row (Kubernetes draws among ties). Devices: smallest sufficient free share,
+lowest index on ties.
+
+**Source.** kube-scheduler, plug-in NodeResourcesFit, strategy MostAllocated, CPU and memory weighted 1.
+"""
+
+from __future__ import annotations
+
+from rlsched.policies.heuristic import Heuristic
+
+MOST_ALLOCATED = Heuristic(
+    name="most_allocated",
+    weights={"most_allocated": 1.0},
+    doc="The machine with the largest share of CPU and memory allocated, in whole percents.",
+    source="kube-scheduler, NodeResourcesFit",
+)
