@@ -152,14 +152,12 @@ def find_host(
         else:
             shape = i - n_active
             at, end = x.class_at[shape], w.class_start[shape + 1]
-            while at < end and x.guests[w.class_host[at]] > 0:
-                at += 1
+            while at < end and (x.guests[w.class_host[at]] > 0 or x.closed[w.class_host[at]]):
+                at += 1  # neither opens again while there are machines without guests to look for
             x.class_at[shape] = at
             if at == end:
                 continue
             host = w.class_host[at]
-            if x.closed[host]:
-                continue
         if x.free[host] < request or w.host_core[host] < request:
             continue
         if q.memory_counts and x.memory[host] + memory > w.host_mem[host]:
