@@ -62,6 +62,20 @@ def run_policy(
                 break
 
 
+def run_tasks(world: World, state: State, policy: PolicyArrays, limit: int, n: int = 0) -> int:
+    """Run one copy with a heuristic for at most ``limit`` tasks that ask for a machine.
+
+    Returns
+    -------
+    int
+        Tasks that asked; fewer than ``limit`` when the window has ended.
+    """
+    w, s = world.arrays, state.arrays
+    cache, log = make_cache(w, policy, slice(int(s.counter[n, st.C_LO]), int(s.counter[n, st.C_HI])))
+    device = np.zeros(max(1, s.gpu.shape[2]), np.int64)
+    return int(run_rule(w, s, n, policy, cache, log, device, limit))
+
+
 def advance_all(world: World, state: State, out: I64 | None = None) -> I64:
     """Run every copy until somebody must decide.
 
