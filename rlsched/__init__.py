@@ -14,18 +14,33 @@ __version__ = "0.1.0"
 _HOME = {
     "Demand": "rlsched.traces.columns",
     "Machines": "rlsched.traces.columns",
+    "Signal": "rlsched.traces.columns",
     "Trace": "rlsched.traces.columns",
     "Usage": "rlsched.traces.columns",
+    "read_demand": "rlsched.traces.read",
     "read_machines": "rlsched.traces.read",
+    "read_signal": "rlsched.traces.read",
     "read_trace": "rlsched.traces.read",
     "read_usage": "rlsched.traces.read",
 }
 
-__all__ = ["Demand", "Machines", "Trace", "Usage", "__version__", "read_machines", "read_trace", "read_usage"]
+__all__ = [
+    "Demand",
+    "Machines",
+    "Signal",
+    "Trace",
+    "Usage",
+    "__version__",
+    "read_demand",
+    "read_machines",
+    "read_signal",
+    "read_trace",
+    "read_usage",
+]
 
 if TYPE_CHECKING:
-    from rlsched.traces.columns import Demand, Machines, Trace, Usage
-    from rlsched.traces.read import read_machines, read_trace, read_usage
+    from rlsched.traces.columns import Demand, Machines, Signal, Trace, Usage
+    from rlsched.traces.read import read_demand, read_machines, read_signal, read_trace, read_usage
 
 
 def __getattr__(name: str) -> Any:

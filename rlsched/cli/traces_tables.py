@@ -22,8 +22,8 @@ def tables(facts: dict[str, Any]) -> list[str | Table]:
         A table of single facts first, then distributions, then what occurs most often, each
         under its title.
     """
-    draw = {"trace": _trace, "machines": _machines, "usage": _usage, "demand": _demand}[facts["kind"]]
-    out: list[str | Table] = draw(facts)
+    draw = {"trace": _trace, "machines": _machines, "usage": _usage, "demand": _demand, "signal": _signal}
+    out: list[str | Table] = draw[facts["kind"]](facts)
     return out
 
 
@@ -158,6 +158,17 @@ def _demand(facts: dict[str, Any]) -> list[str | Table]:
         ("span", _time(span["last_s"] - span["first_s"])),
     ]
     return [_facts(rows), *_samples({facts["unit"]: facts["rate"]})]
+
+
+def _signal(facts: dict[str, Any]) -> list[str | Table]:
+    span, values = facts["span"], facts["values"]
+    rows = [
+        ("signals", f"{facts['rows']:,}"),
+        ("values a signal", f"{_number(values['min'])} to {_number(values['max'])}"),
+        ("span", _time(span["last_s"] - span["first_s"])),
+        ("a value holds", f"{_time(facts['hold_s']['p50'])} (median), at most {_time(facts['hold_s']['max'])}"),
+    ]
+    return [_facts(rows), *_samples({facts["unit"]: facts["value"]})]
 
 
 def _samples(columns: dict[str, Any]) -> list[str | Table]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rlsched.errors import TraceError, UserError
 from rlsched.traces import store
-from rlsched.traces.columns import Columns, Demand, Machines, Trace, Usage
+from rlsched.traces.columns import Columns, Demand, Machines, Signal, Trace, Usage
 from rlsched.traces.readers import Reader
 from rlsched.traces.readers.source import read_head
 
@@ -28,7 +28,8 @@ _NOUN: dict[str, type[Any] | tuple[type[Any], ...]] = {
     "machines": Machines,
     "usage": Usage,
     "demand": Demand,
-    "any": (Trace, Machines, Usage, Demand),
+    "signal": Signal,
+    "any": (Trace, Machines, Usage, Demand, Signal),
 }
 _REMOVES = ("dropped", "merged")  # actions after which a row is no row of its own any more
 

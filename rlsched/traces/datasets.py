@@ -141,7 +141,7 @@ def read_dataset(name: str, part: str | None = None, *, data: str | Path | None 
 
     Returns
     -------
-    Trace, Machines, Usage or Demand
+    Trace, Machines, Usage, Demand or Signal
         ``meta`` also has ``dataset``, ``part`` and ``licence``.
 
     Raises

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.traces.columns import ANY_MODEL, UNKNOWN, Columns, Demand, DropReport, Machines, Trace, Usage
+from rlsched.traces.columns import ANY_MODEL, UNKNOWN, Columns, Demand, DropReport, Machines, Signal, Trace, Usage
 from rlsched.units import MCORE_PER_CORE, MGPU_PER_GPU, MIB_PER_GIB, SECONDS_PER_HOUR
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -22,14 +22,14 @@ F64 = npt.NDArray[np.float64]
 
 
 def describe(columns: Columns) -> dict[str, Any]:
-    """Count, span, distributions and gaps of a trace, machines, usage or demand.
+    """Count, span, distributions and gaps of any of the nouns.
 
     Returns
     -------
     dict
         ``kind, source, rows, report`` and, by kind, the parts documented at
-        :func:`describe_trace`, :func:`describe_machines`, :func:`describe_usage` and
-        :func:`describe_demand`.
+        :func:`describe_trace`, :func:`describe_machines`, :func:`describe_usage`,
+        :func:`describe_demand` and :func:`describe_signal`.
     """
     if isinstance(columns, Trace):
         kind, body = "trace", describe_trace(columns)
@@ -37,8 +37,10 @@ def describe(columns: Columns) -> dict[str, Any]:
         kind, body = "machines", describe_machines(columns)
     elif isinstance(columns, Usage):
         kind, body = "usage", describe_usage(columns)
-    else:
+    elif isinstance(columns, Demand):
         kind, body = "demand", describe_demand(columns)
+    else:
+        kind, body = "signal", describe_signal(columns)
     head = {"kind": kind, "source": columns.source, "rows": len(columns)}
     return {**head, **body, "report": _report(columns.report), "meta": _short_meta(columns.meta)}
 
@@ -165,6 +167,30 @@ def describe_demand(demand: Demand) -> dict[str, Any]:
             "missing": int(np.isnan(rate).sum()),
             "missing_share": float(np.isnan(rate).mean()),
             "lag1": _median_lag1(rate, offset),
+        },
+    }
+
+
+def describe_signal(signal: Signal) -> dict[str, Any]:
+    """``unit``, ``span``, ``values`` (how many a signal has), ``hold_s`` (how long one holds), and
+    the distribution, gaps and lag-1 of ``value``.
+
+    The distribution counts every value once, however long it holds; lag-1 is between neighbours.
+    """
+    until = np.empty_like(signal.time_s)
+    until[:-1] = signal.time_s[1:]
+    until[signal.offset[1:] - 1] = signal.end_s
+    missing = int(np.isnan(signal.value).sum())
+    return {
+        "unit": signal.unit,
+        "span": {"first_s": float(signal.time_s.min()), "last_s": float(signal.end_s.max())},
+        "values": _distribution(np.diff(signal.offset)),
+        "hold_s": _distribution(until - signal.time_s),
+        "value": {
+            **_distribution(signal.value),
+            "missing": missing,
+            "missing_share": missing / signal.value.size,
+            "lag1": _median_lag1(signal.value, signal.offset),
         },
     }
 

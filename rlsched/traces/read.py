@@ -1,4 +1,4 @@
-"""The door for files: ``read_trace``, ``read_machines``, ``read_usage``, ``read_demand``.
+"""The door for files: ``read_trace``, ``read_machines``, ``read_usage``, ``read_demand``, ``read_signal``.
 
 The format is recognised from the content, or named with ``format``. Every result is validated
 and carries its provenance in ``meta``: reader, options, SHA-256 of the files, version.
@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from rlsched.errors import SpecError, TraceError, did_you_mean
-from rlsched.traces.columns import Columns, Demand, Machines, Trace, Usage
+from rlsched.traces.columns import Columns, Demand, Machines, Signal, Trace, Usage
 from rlsched.traces.readers import READERS, Reader
 from rlsched.traces.readers.source import first_line, list_files, quote, read_head
 
-_KIND = {Trace: "trace", Machines: "machines", Usage: "usage", Demand: "demand"}
-_FUNCTION = {"trace": "read_trace", "machines": "read_machines", "usage": "read_usage", "demand": "read_demand"}
+_KIND = {Trace: "trace", Machines: "machines", Usage: "usage", Demand: "demand", Signal: "signal"}
+_FUNCTION = {
+    "trace": "read_trace",
+    "machines": "read_machines",
+    "usage": "read_usage",
+    "demand": "read_demand",
+    "signal": "read_signal",
+}
 
 
 def kind_of(columns: Columns) -> str:
-    """``"trace"``, ``"machines"``, ``"usage"`` or ``"demand"``."""
+    """``"trace"``, ``"machines"``, ``"usage"``, ``"demand"`` or ``"signal"``."""
     return _KIND[type(columns)]
 
 
@@ -41,7 +47,7 @@ def read_any(path: str | Path, *, format: str | None = None, card: str | Path | 
 
     Returns
     -------
-    Trace, Machines, Usage or Demand
+    Trace, Machines, Usage, Demand or Signal
         Validated; ``report`` says what was dropped or changed.
 
     Raises
@@ -116,6 +122,16 @@ def read_demand(
     columns = read_any(path, format=format, card=card, **options)
     if not isinstance(columns, Demand):
         raise _wrong_kind(path, columns, "demand")
+    return columns
+
+
+def read_signal(
+    path: str | Path, *, format: str | None = None, card: str | Path | None = None, **options: Any
+) -> Signal:
+    """Read carbon, price or spot series; see :func:`read_any`."""
+    columns = read_any(path, format=format, card=card, **options)
+    if not isinstance(columns, Signal):
+        raise _wrong_kind(path, columns, "a signal")
     return columns
 
 

@@ -1,6 +1,7 @@
 """Columns ↔ Parquet: one file, with schema version, kind, names and provenance in its metadata.
 
-A ``Usage`` has one row a series and its samples as lists; a ``Demand`` one row a service. The
+A ``Usage`` has one row a series and its samples as lists, and so has a ``Signal``; a ``Demand`` has
+one row a service. The
 file's metadata key ``rlsched`` holds one JSON document; NaN stays NaN and no value is null.
 """
 
@@ -24,6 +25,7 @@ from rlsched.traces.columns import (
     Drop,
     DropReport,
     Machines,
+    Signal,
     Trace,
     Usage,
 )
@@ -31,9 +33,15 @@ from rlsched.traces.readers.table import import_pyarrow
 
 METADATA_KEY = b"rlsched"
 PARQUET_MAGIC = b"PAR1"
-KINDS: dict[str, type[Columns]] = {"trace": Trace, "machines": Machines, "usage": Usage, "demand": Demand}
-_NAME_LISTS = {"trace": ("gpu_models",), "machines": ("gpu_models", "power_curves", "sites"), "usage": (), "demand": ()}
-_SCALARS = {"trace": (), "machines": (), "usage": ("step_s",), "demand": ("start_s", "step_s", "unit")}
+KINDS: dict[str, type[Columns]] = {
+    "trace": Trace,
+    "machines": Machines,
+    "usage": Usage,
+    "demand": Demand,
+    "signal": Signal,
+}
+_NAME_LISTS = {"trace": ("gpu_models",), "machines": ("gpu_models", "power_curves", "sites")}
+_SCALARS = {"usage": ("step_s",), "demand": ("start_s", "step_s", "unit"), "signal": ("unit",)}
 
 
 @contextmanager
@@ -67,7 +75,7 @@ def save(columns: Columns, path: str | Path) -> None:
 
     Parameters
     ----------
-    columns : Trace, Machines, Usage or Demand
+    columns : Trace, Machines, Usage, Demand or Signal
         Validated first.
     path : str or Path
         Replaced when it exists.
@@ -96,8 +104,8 @@ def save(columns: Columns, path: str | Path) -> None:
             "rows_kept": columns.report.rows_kept,
             "drops": [[drop.rule, drop.action, drop.count, list(drop.rows)] for drop in columns.report.drops],
         },
-        "names": {name: list(getattr(columns, name)) for name in _NAME_LISTS[kind]},
-        "scalars": {name: getattr(columns, name) for name in _SCALARS[kind]},
+        "names": {name: list(getattr(columns, name)) for name in _NAME_LISTS.get(kind, ())},
+        "scalars": {name: getattr(columns, name) for name in _SCALARS.get(kind, ())},
         "extra": sorted(columns.extra) if isinstance(columns, Usage) else [],
     }
     try:
@@ -114,7 +122,7 @@ def load(path: str | Path) -> Columns:
 
     Returns
     -------
-    Trace, Machines, Usage or Demand
+    Trace, Machines, Usage, Demand or Signal
         Validated; equal in every column to what was saved.
 
     Raises
@@ -197,6 +205,9 @@ def _arrow_columns(pa: Any, columns: Columns) -> dict[str, Any]:
         samples |= {f"extra.{name}": value for name, value in sorted(columns.extra.items())}
         for name, value in samples.items():
             out[name] = pa.LargeListArray.from_arrays(pa.array(columns.offset), pa.array(value))
+    if isinstance(columns, Signal):
+        for name in Signal.SAMPLE_COLUMNS:
+            out[name] = pa.LargeListArray.from_arrays(pa.array(columns.offset), pa.array(getattr(columns, name)))
     if isinstance(columns, Demand):
         s, t = columns.rate.shape
         out["rate"] = pa.LargeListArray.from_arrays(pa.array(np.arange(s + 1) * t), pa.array(columns.rate.ravel()))
@@ -213,11 +224,14 @@ def _arrow_ids(pa: Any, name: str, value: npt.NDArray[Any]) -> Any:
 def _from_arrow(header: dict[str, Any], table: Any) -> Columns:
     noun = KINDS[header["kind"]]
     given: dict[str, Any] = {name: _numpy(table.column(name)) for name in noun.ROW_COLUMNS}
-    if noun is Usage:
-        lists = table.column("cpu_share").combine_chunks()
+    if noun is Usage or noun is Signal:
+        lists = table.column(noun.SAMPLE_COLUMNS[0]).combine_chunks()
         given["offset"] = np.asarray(lists.offsets) - lists.offsets[0].as_py()
-        for name in Usage.SAMPLE_COLUMNS:
+        for name in noun.SAMPLE_COLUMNS:
             given[name] = _values(table, name)
+    if noun is Signal:
+        given["time_s"] = given["time_s"].astype(given["end_s"].dtype)
+    if noun is Usage:
         given["extra"] = {name: _values(table, f"extra.{name}") for name in header["extra"]}
     if noun is Demand:
         given["rate"] = _values(table, "rate").reshape(table.num_rows, -1)

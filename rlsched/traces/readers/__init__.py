@@ -3,7 +3,7 @@
 To add a format, write one module with two functions and put one line into the table::
 
     def sniff(head: bytes, path: Path) -> bool   # is this file, by its content, of my format?
-    def read(path: Path, *, option=default, ...) -> Trace | Machines | Usage | Demand
+    def read(path: Path, *, option=default, ...) -> Trace | Machines | Usage | Demand | Signal
 
 ``head`` holds the first unpacked bytes (empty for a directory). ``read`` states in the result's
 ``report`` whatever it dropped, merged, filled or changed. `rlsched.testing.readers` checks the
@@ -28,7 +28,7 @@ class Reader:
     ----------
     name : str
         What ``--format`` and cards call it.
-    kind : {"trace", "machines", "usage", "demand", "any"}
+    kind : {"trace", "machines", "usage", "demand", "signal", "any"}
         What comes out; ``any`` where the file or its card decides.
     title : str
         For people.
