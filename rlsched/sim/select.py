@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.errors import PolicyError
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.accounting import expected_end
@@ -24,7 +25,7 @@ from rlsched.sim.compile import bare_njit
 from rlsched.sim.feasible import group_full
 from rlsched.sim.index import Index, first_best_indexed, make_index, no_index, refresh_index
 from rlsched.sim.kernel import advance, copy_of, refuse
-from rlsched.sim.rules import R_FGD
+from rlsched.sim.rules import NEEDS_TYPICAL, R_FGD, R_LIFETIME, RULES
 from rlsched.sim.scoring import (
     NEG,
     MachineArrays,
@@ -292,6 +293,19 @@ def run_rule(w: Any, s: Any, n: Any, p: Any, cache: Any, log: Any, device: Any, 
     return asked
 
 
+def _check_needs(w: Any, policy: PolicyArrays) -> None:
+    """Refuse rules that would score every machine alike for want of what they measure."""
+    rules = set(policy.rules.tolist())
+    needs = sorted(RULES[rule] for rule in rules & set(NEEDS_TYPICAL))
+    if needs and w.option_i[wd.O_FRAG] == wd.FRAG_NONE:
+        raise PolicyError(
+            f"rule {needs[0]} needs typical requests: got a world with fragmentation='none'. Build it with "
+            "PlacementOptions(fragmentation='gpu') (or 'cpu') and typical=typical_requests(trace) of training data."
+        )
+    if R_LIFETIME in rules and not w.option_i[wd.O_RESIDENTS]:
+        raise PolicyError("rule lifetime needs the tasks on each machine: got a world built with residents=False.")
+
+
 def make_cache(w: Any, policy: PolicyArrays, rows: slice, budget_mib: int = 256) -> tuple[Cache, Changes]:
     """Allocate a score cache for one copy.
 
@@ -303,7 +317,13 @@ def make_cache(w: Any, policy: PolicyArrays, rows: slice, budget_mib: int = 256)
         Task rows of the window: its most frequent requests get the slots.
     budget_mib : int
         Memory the scores may take.
+
+    Raises
+    ------
+    PolicyError
+        When a rule looks at something this world does not keep.
     """
+    _check_needs(w, policy)
     index = make_index(w, policy.rules) if policy.cacheable and policy.choice == BY_SCORE else None
     n_types, size = w.type_i.shape[0], w.fleet_i.shape[2]
     blocks = math.ceil(size / BLOCK)
