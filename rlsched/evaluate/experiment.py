@@ -1,0 +1,412 @@
+"""The card of a placement experiment: data, machines, windows, splits, policies, statistics."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
+
+from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.metrics import METRICS
+from rlsched.sim.options import PlacementOptions
+from rlsched.sim.rules import RULES
+from rlsched.spec import Spec
+from rlsched.units import parse_duration_s
+
+Option = bool | int | float | str
+Stretch = tuple[float, float]
+SPLITS = ("train", "validation", "test")
+ROLES = ("textbook", "published", "tuned")
+
+_HINTS = get_type_hints(PlacementOptions)
+if TYPE_CHECKING:
+
+    class SimulationSpec(Spec):
+        """The fields of ``PlacementOptions``."""
+
+else:
+    #: The fields of ``PlacementOptions`` as a table of a card: one list of options, not two.
+    SimulationSpec = create_model(
+        "SimulationSpec",
+        __base__=Spec,
+        **{one.name: (_HINTS[one.name], one.default) for one in fields(PlacementOptions)},
+    )
+
+
+def _listed(value: Any) -> Any:
+    """``"a, b"`` of ``--set`` → ``["a", "b"]``; lists stay."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _seeds(value: Any) -> Any:
+    """A number of seeds → ``0, 1, ...``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("must be a number of seeds >= 1, or a list of seeds")
+        return list(range(value))
+    if isinstance(value, str):
+        return [int(part) if part.strip().isdigit() else part for part in value.split(",")]
+    return value
+
+
+def _entries(value: Any) -> Any:
+    """Names → tables with that name."""
+    listed = _listed(value)
+    if isinstance(listed, (list, tuple)):
+        return [{"policy": one} if isinstance(one, str) else one for one in listed]
+    return listed
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and value != "all":
+        return parse_duration_s(value)
+    return value
+
+
+class PolicyEntry(Spec):
+    """One policy of an experiment.
+
+    Parameters
+    ----------
+    policy : str
+        A name in ``rlsched.policies.POLICIES``, the path of a policy file, or ``tuned_blend``:
+        the blend that ``rlsched tune`` left in the experiment's folder.
+    name : str
+        What it is called in tables; the policy's by default.
+    lifetime : {"known", "predicted", "unknown"}, optional
+        What this policy may see of life spans, instead of ``simulation.lifetime``.
+    unknown_lifetime_s : float, optional
+        Instead of ``simulation.unknown_lifetime_s``.
+    """
+
+    policy: str
+    name: str = ""
+    lifetime: Literal["known", "predicted", "unknown"] | None = None
+    unknown_lifetime_s: float | None = Field(default=None, gt=0)
+
+    @property
+    def label(self) -> str:
+        """What the policy is called in rows and tables."""
+        if self.name:
+            return self.name
+        return Path(self.policy).stem if "/" in self.policy else self.policy
+
+
+class DataSpec(Spec):
+    """The trace.
+
+    Parameters
+    ----------
+    trace : str
+        A dataset ``rlsched traces list`` shows, a file beside the card, a file below
+        ``traces/`` (``sample/vms.parquet``), or any other path.
+    part : str, optional
+        Of a dataset; its first by default.
+    options : dict
+        Of the reader.
+    """
+
+    trace: str
+    part: str | None = None
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class HostType(Spec):
+    """So many equal machines."""
+
+    name: str
+    count: int = Field(ge=1)
+    cpu_mcore: int = Field(ge=1)
+    mem_mib: int = Field(ge=1)
+    gpu_count: int = Field(default=0, ge=0, le=31)
+    gpu_model: str = ""
+    power_curve: str = ""
+    price_per_h: float | None = Field(default=None, ge=0)
+
+
+class MachinesSpec(Spec):
+    """The machines: from a dataset or file, or stated type by type.
+
+    Parameters
+    ----------
+    source, part, options
+        As for the trace.
+    types : list of HostType
+        Instead of a source, in this order.
+    sample : int, optional
+        Each window runs on so many machines, drawn without replacement by ``windows.seed``.
+    power_curve : str
+        For the machines whose own is not known; ``""`` leaves it unknown, and energy with it.
+    price_per_h : float, optional
+        For the machines whose own is not known, US dollars; unknown leaves cost unknown.
+    curves : dict of str to table
+        Power curves of the card's own; see ``PowerCurve.from_card``.
+    """
+
+    source: str = ""
+    part: str | None = None
+    options: dict[str, Option] = Field(default_factory=dict)
+    types: tuple[HostType, ...] = ()
+    sample: int | None = Field(default=None, ge=1)
+    power_curve: str = ""
+    price_per_h: float | None = Field(default=None, ge=0)
+    curves: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("curves")
+    @classmethod
+    def _curves_are_curves(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        from rlsched.sim.power import PowerCurve
+
+        for name, card in value.items():
+            try:
+                PowerCurve.from_card(name, card)
+            except SpecError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> MachinesSpec:
+        if bool(self.source) == bool(self.types):
+            raise ValueError("give source (a dataset or file) or types ([[machines.types]]), one of them")
+        names = [one.name for one in self.types]
+        if len(set(names)) != len(names):
+            raise ValueError(f"names of machine types must differ: got {', '.join(names)}")
+        return self
+
+
+class WindowsSpec(Spec):
+    """What is replayed.
+
+    Parameters
+    ----------
+    kind : {"time", "fill"}
+        ``time``: stretches of the trace as it happened, metered one after the other.
+        ``fill``: tasks of the split in random order, drawn again where they do not suffice,
+        arrive and stay until the machines have been asked for more than they have.
+    length : duration
+        Of the metered part (time).
+    warmup : duration or ``"all"``
+        Replayed before it without being metered; ``all``: from the beginning of the trace
+        (time).
+    count : int, optional
+        Number of windows. Time: the first so many of the split, all by default. Fill: needed.
+    target_pct : float
+        Requests add up to this percentage of the machines' capacity (fill): of their GPUs, or
+        of their CPU where they have none.
+    tasks : {"all", "gpu"}
+        Which tasks take part (fill).
+    seed : int
+        Of the draws (fill, and ``machines.sample``).
+    """
+
+    kind: Literal["time", "fill"]
+    length: Annotated[float | None, BeforeValidator(_duration)] = None
+    warmup: Annotated[float | Literal["all"] | None, BeforeValidator(_duration)] = None
+    count: int | None = Field(default=None, ge=1)
+    target_pct: float | None = Field(default=None, gt=0, le=1000)
+    tasks: Literal["all", "gpu"] = "all"
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fit_the_kind(self) -> WindowsSpec:
+        needed, foreign = (
+            (("length", "warmup"), ("target_pct",))
+            if self.kind == "time"
+            else (("target_pct", "count"), ("length", "warmup"))
+        )
+        absent = [name for name in needed if getattr(self, name) is None]
+        extra = [name for name in foreign if getattr(self, name) is not None]
+        if absent or extra:
+            parts = [f"needs {', '.join(absent)}"] * bool(absent) + [f"has no {', '.join(extra)}"] * bool(extra)
+            raise ValueError(f'kind = "{self.kind}" {" and ".join(parts)}')
+        if self.length is not None and not self.length > 0:
+            raise ValueError(f"length must be > 0 seconds: got {self.length}")
+        return self
+
+
+class SplitsSpec(Spec):
+    """Half-open stretches ``[from, to)`` of arrival, seconds of the trace's clock, in order."""
+
+    train: Stretch
+    validation: Stretch
+    test: Stretch
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SplitsSpec:
+        flat = [*self.train, *self.validation, *self.test]
+        if any(lo >= hi for lo, hi in (self.train, self.validation, self.test)) or sorted(flat) != flat:
+            raise ValueError("train, validation and test must be [from, to) stretches that follow each other")
+        return self
+
+
+class ReferencesSpec(Spec):
+    """The opponents every policy is compared with; empty where there is none."""
+
+    textbook: str = ""
+    published: str = ""
+    tuned: str = ""
+
+
+class BootstrapSpec(Spec):
+    """How intervals are made: percentile bootstrap over windows and seeds."""
+
+    resamples: int = Field(default=10_000, ge=100, le=1_000_000)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class TuneSpec(Spec):
+    """How the tuned opponent is found; see ``rlsched.evaluate.tune``.
+
+    Parameters
+    ----------
+    rules : list of str
+        Of ``rlsched.sim.rules.RULES``: the family is every non-negative blend of them.
+    budget : int
+        Blends tried on the train windows.
+    keep : int
+        The best so many are scored on the validation windows; the best there is taken.
+    train_windows, validation_windows : int, optional
+        The first so many; all by default.
+    devices : {"best", "score"}
+        Which GPU inside a machine; see ``Heuristic``.
+    seed : int
+    """
+
+    rules: Annotated[tuple[str, ...], BeforeValidator(_listed)]
+    budget: int = Field(default=40, ge=1)
+    keep: int = Field(default=5, ge=1)
+    train_windows: int | None = Field(default=None, ge=1)
+    validation_windows: int | None = Field(default=None, ge=1)
+    devices: Literal["best", "score"] = "best"
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("rules")
+    @classmethod
+    def _known_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+
+        for rule in value:
+            if rule not in RULES:
+                raise ValueError(f"unknown rule {rule!r}.{did_you_mean(rule, RULES)}")
+        if len(value) < 1 or len(set(value)) != len(value):
+            raise ValueError("must name one rule or more, each once")
+        return value
+
+
+def _known_metric(name: str, *, judged: bool = False) -> str:
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}.{did_you_mean(name, METRICS)}")
+    if judged and METRICS[name].better == "none":
+        raise ValueError(f"{name} has no better direction, so nobody can win on it")
+    return name
+
+
+class PlacementExperiment(Spec):
+    """Everything a placement experiment's card says.
+
+    Parameters
+    ----------
+    kind : "placement"
+    title, question : str
+    data, machines, simulation, windows, splits, references, bootstrap, tune
+        See their classes. ``splits``: by default those of the dataset's card.
+    split : {"train", "validation", "test"}
+        Which one is evaluated.
+    main_metric : str
+        Who won is decided on this one, fixed before looking.
+    metrics : list of str
+        Shown in tables, in this order. Rows and summary hold all of them.
+    judged : list of str
+        Verdicts are given for these besides the main metric.
+    policies : list of str or PolicyEntry
+    seeds : int or list of int
+        For policies that draw random numbers; the others run once a window.
+    typical_share : float
+        Typical requests cover this share of the train split's tasks; see
+        ``rlsched.sim.fragmentation``.
+    """
+
+    kind: Literal["placement"]
+    title: str
+    question: str = ""
+    data: DataSpec
+    machines: MachinesSpec
+    simulation: SimulationSpec = Field(default_factory=SimulationSpec)
+    windows: WindowsSpec
+    splits: SplitsSpec | None = None
+    split: Literal["train", "validation", "test"] = "test"
+    main_metric: str
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    judged: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    policies: Annotated[tuple[PolicyEntry, ...], BeforeValidator(_entries)]
+    references: ReferencesSpec = Field(default_factory=ReferencesSpec)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds)] = (0,)
+    typical_share: float = Field(default=0.95, gt=0, le=1)
+    bootstrap: BootstrapSpec = Field(default_factory=BootstrapSpec)
+    tune: TuneSpec | None = None
+
+    @field_validator("simulation")
+    @classmethod
+    def _simulation_fits(cls, value: Any) -> Any:
+        try:
+            PlacementOptions(**value.model_dump())
+        except SpecError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("main_metric")
+    @classmethod
+    def _main_is_known(cls, value: str) -> str:
+        return _known_metric(value, judged=True)
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_known_metric(name) for name in value)
+
+    @field_validator("judged")
+    @classmethod
+    def _judged_have_a_direction(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_known_metric(name, judged=True) for name in value)
+
+    @field_validator("policies")
+    @classmethod
+    def _names_differ(cls, value: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
+        if not value:
+            raise ValueError("must name at least one policy")
+        labels = [one.label for one in value]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two policies are called {label!r}: give one of them another name")
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("must hold one seed or more, each once")
+        return value
+
+    @property
+    def options(self) -> PlacementOptions:
+        """``[simulation]`` as the simulator takes it."""
+        return PlacementOptions(**self.simulation.model_dump())
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Metrics of the table, the main one first."""
+        return tuple(dict.fromkeys((self.main_metric, *self.metrics)))
+
+
+def experiment_name(card: Path) -> str:
+    """The folder's name for ``NAME/experiment.toml``, otherwise the file's without its ending."""
+    path = card.resolve()
+    name = path.parent.name if path.name == "experiment.toml" else path.stem
+    return re.sub(r"\s+", "-", name)

@@ -1,0 +1,346 @@
+"""Results: one JSON document, the same as tidy Parquet, and a folder for both.
+
+The document has five keys, ``experiment, provenance, rows, summary, verdicts``
+(``docs/json.md``). An unknown number is ``null``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched import assets
+from rlsched.errors import SpecError
+from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.verdict import Verdict
+
+Document = dict[str, Any]
+KEYS = ("experiment", "provenance", "rows", "summary", "verdicts")
+RESULTS_JSON = "results.json"
+RESULTS_PARQUET = "results.parquet"
+REPORT_HTML = "report.html"
+CARD_COPY = "experiment.toml"
+RUN_FILES = (RESULTS_JSON, RESULTS_PARQUET, REPORT_HTML, CARD_COPY)
+LEDGER = "test-ledger.jsonl"
+_VERSIONS = ("numpy", "numba", "pandas", "pyarrow", "onnxruntime")
+
+
+def grids(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
+    """Rows → policy → metric → (W, S) float64; a null is NaN.
+
+    Windows and seeds are in the order they first appear; one column where a policy ran
+    without a seed.
+
+    Raises
+    ------
+    SpecError
+        When a policy lacks a (window, seed) that another of its rows implies.
+    """
+    windows = list(dict.fromkeys(row["window"] for row in rows))
+    out: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
+    for policy in dict.fromkeys(row["policy"] for row in rows):
+        mine = {(row["window"], row["seed"]): row for row in rows if row["policy"] == policy}
+        seeds = list(dict.fromkeys(seed for _, seed in mine))
+        missing = [(window, seed) for window in windows for seed in seeds if (window, seed) not in mine]
+        if missing:
+            raise SpecError(f"policy {policy!r} has no row for window {missing[0][0]!r}, seed {missing[0][1]}.")
+        out[policy] = {
+            metric: np.array(
+                [[_number(mine[window, seed].get(metric)) for seed in seeds] for window in windows], dtype=np.float64
+            )
+            for metric in metrics
+        }
+    return out
+
+
+def summarise(
+    values: Mapping[str, Mapping[str, npt.NDArray[np.float64]]], bootstrap: Bootstrap
+) -> list[dict[str, Any]]:
+    """Mean and interval of every policy and metric; ``n`` values, null where unknown."""
+    out = []
+    for policy, metrics in values.items():
+        for metric, grid in metrics.items():
+            one = bootstrap.interval(grid)
+            out.append(
+                {
+                    "policy": policy,
+                    "metric": metric,
+                    "mean": plain(one.mean),
+                    "ci_low": plain(one.low),
+                    "ci_high": plain(one.high),
+                    "n": one.n,
+                }
+            )
+    return out
+
+
+def verdict_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Verdicts as the document holds them."""
+    return [
+        {
+            "a": one.a,
+            "b": one.b,
+            "metric": one.metric,
+            "difference": plain(one.difference),
+            "ci_low": plain(one.ci_low),
+            "ci_high": plain(one.ci_high),
+            "verdict": one.verdict,
+        }
+        for one in verdicts
+    ]
+
+
+def origin(command: str) -> dict[str, Any]:
+    """What of the provenance is the same for every kind of experiment.
+
+    Returns
+    -------
+    dict
+        ``run_id, date, command, commit, versions, machine``; no host name and no path.
+    """
+    return {
+        "run_id": "",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "commit": git_commit(),
+        "versions": {"rlsched": _rlsched_version(), "python": platform.python_version(), **_versions()},
+        "machine": {"cpus": os.cpu_count(), "platform": f"{platform.system()} {platform.machine()}"},
+    }
+
+
+def seal(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Give a finished provenance its run id: the date and a digest of the rest."""
+    text = json.dumps({**provenance, "run_id": ""}, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    day = str(provenance["date"])[:19].replace("-", "").replace(":", "")
+    return {**provenance, "run_id": f"{day}-{digest}"}
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """A value that strict JSON can hold: NaN → None, inf → ``"inf"``, tuples → lists."""
+    if isinstance(value, (np.floating, np.integer)):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
+
+
+def git_commit() -> str | None:
+    """Commit of the source checkout, with ``+changes`` where it has any; None outside one."""
+    root = assets.package_dir().parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "-C", root, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place that results may not be written to, before anything is computed.
+
+    Raises
+    ------
+    SpecError
+        A file; a folder with something in it that no earlier run left there; or no permission.
+    """
+    if out.exists() and not out.is_dir():
+        raise SpecError(f"cannot write results to {out}: it is a file. Name a folder with --out.")
+    if out.is_dir():
+        entries = sorted(entry.name for entry in out.iterdir())
+        foreign = [name for name in entries if name not in RUN_FILES]
+        if entries and (foreign or RESULTS_JSON not in entries):
+            raise SpecError(
+                f"cannot write results to {out}: it holds {(foreign or entries)[0]!r}, which no earlier run left "
+                "there. Name an empty or a new folder with --out."
+            )
+    above = out.parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise SpecError(f"cannot write results to {out}: {above} cannot be written. Name another folder with --out.")
+
+
+def write_run(
+    document: Document, out: Path, *, card: str | None = None, extra: Callable[[Path], None] | None = None
+) -> None:
+    """Write a run's folder, all or nothing; an earlier run's is replaced.
+
+    Parameters
+    ----------
+    document : dict
+    out : Path
+    card : str, optional
+        Text of the card, kept beside the results.
+    extra : callable, optional
+        Writes further files (the report) into the folder it is given.
+
+    Raises
+    ------
+    SpecError
+        See :func:`check_out`.
+    """
+    check_out(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+        partial.chmod(0o777 & ~_umask())
+    except OSError as error:
+        raise SpecError(f"cannot write results to {out}: {error.strerror}. Name another folder with --out.") from None
+    try:
+        (partial / RESULTS_JSON).write_text(dump(document) + "\n")
+        write_parquet(document, partial / RESULTS_PARQUET)
+        if card is not None:
+            (partial / CARD_COPY).write_text(card)
+        if extra is not None:
+            extra(partial)
+        _swap(partial, out)
+    except OSError as error:
+        raise SpecError(f"cannot write results to {out}: {error.strerror or error}. Check the disk.") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_parquet(document: Document, path: Path) -> None:
+    """Rows as Parquet: one row a policy, window and seed; provenance in the metadata key ``rlsched``."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    table = pa.Table.from_pylist(document["rows"])
+    # A metric nobody knows would have no type of its own.
+    fields = [pa.field(one.name, pa.float64() if pa.types.is_null(one.type) else one.type) for one in table.schema]
+    header = {key: document[key] for key in ("experiment", "provenance")}
+    table = table.cast(pa.schema(fields)).replace_schema_metadata({b"rlsched": dump(header).encode()})
+    parquet.write_table(table, path, compression="zstd")
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """The document as strict JSON, one line."""
+    return json.dumps(document, allow_nan=False, ensure_ascii=False)
+
+
+def load_document(path: Path) -> Document:
+    """Read the results of an earlier run.
+
+    Parameters
+    ----------
+    path : Path
+        The run's folder, or its ``results.json``.
+
+    Raises
+    ------
+    SpecError
+        Not there, not JSON, or without a key; says which.
+    """
+    file = path / RESULTS_JSON if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise SpecError(f"no results at {file}. Make some with 'rlsched evaluate NAME --out {path}'.") from None
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{file} is not a results document: {error}. Run the evaluation again.") from None
+    missing = [key for key in KEYS if not isinstance(document, dict) or key not in document]
+    if missing:
+        raise SpecError(f"{file} is not a results document: it lacks {', '.join(missing)}. Run the evaluation again.")
+    out: Document = document
+    return out
+
+
+def record_touch(document: Document, ledger: Path) -> None:
+    """Append a line to the ledger when a test split was evaluated.
+
+    Each line is one JSON object: ``date, experiment, card_sha256, policies, commit, run_id``.
+    """
+    provenance = document["provenance"]
+    if provenance.get("split") != "test":
+        return
+    line = {
+        "date": provenance["date"],
+        "experiment": document["experiment"],
+        "card_sha256": provenance["card_sha256"],
+        "policies": list(dict.fromkeys(row["policy"] for row in document["rows"])),
+        "commit": provenance["commit"],
+        "run_id": provenance["run_id"],
+    }
+    with ledger.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_ledger(ledger: Path, experiment: str) -> list[dict[str, Any]]:
+    """Lines of the ledger about one experiment, oldest first; none where there is no ledger."""
+    if not ledger.is_file():
+        return []
+    lines = [json.loads(line) for line in ledger.read_text().splitlines() if line.strip()]
+    return [line for line in lines if line.get("experiment") == experiment]
+
+
+def _swap(partial: Path, out: Path) -> None:
+    if not out.exists():
+        os.replace(partial, out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    try:
+        os.replace(out, old / "old")
+        try:
+            os.replace(partial, out)
+        except OSError:
+            os.replace(old / "old", out)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _versions() -> dict[str, str]:
+    out = {}
+    for name in _VERSIONS:
+        try:
+            out[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return out
+
+
+def _rlsched_version() -> str:
+    from rlsched import __version__
+
+    return __version__
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
