@@ -1,1 +1,15 @@
-"""The Gymnasium door: placement, scaling, consolidation, single and vector."""
+"""The Gymnasium door: placement, scaling, consolidation, single and vector.
+
+Importing this package registers the environments, so ``gymnasium.make("rlsched/Placement-v0")``
+and ``gymnasium.make_vec("rlsched/Placement-v0", num_envs=64)`` find them.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+
+gymnasium.register(
+    id="rlsched/Placement-v0",
+    entry_point="rlsched.envs.placement:PlacementEnv",
+    vector_entry_point="rlsched.envs.vector:PlacementVectorEnv",
+)

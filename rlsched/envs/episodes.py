@@ -1,0 +1,239 @@
+"""``Episodes``: ``N`` copies of a placement problem, one decision of each at a time.
+
+The engine behind the single and the vector environment. An episode ends when its window ends:
+**truncated** where the window is cut out of a longer trace (``stop_s`` is finite: the cluster
+would have gone on, and value estimates must not stop there), **terminated** where nothing is
+left (a window without end, such as filling a cluster).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.envs.problem import PlacementProblem, PlacementSettings
+from rlsched.errors import PolicyError, SpecError
+from rlsched.observe.placement import ObservationArrays, Observer
+from rlsched.reward.compose import Rewarder
+from rlsched.rng import stream_seed
+from rlsched.sim import state as st
+from rlsched.sim.kernel import open_copy
+from rlsched.sim.rules import R_FRAGMENTATION
+from rlsched.sim.select import GPU_BEST, GPU_SCORE, PolicyArrays
+from rlsched.sim.simulate import advance_all, decide_all, default_devices
+from rlsched.sim.state import State
+from rlsched.sim.world import T_ARRIVE, Window, World
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+
+class Episodes:
+    """Run episodes of a problem; see the module docstring.
+
+    Parameters
+    ----------
+    problem : PlacementProblem
+    settings : PlacementSettings
+    n_copies : int
+
+    Notes
+    -----
+    Which windows copy ``n`` replays depends on its seed and on how many episodes it has begun,
+    never on the other copies: the same seed gives the same bytes whatever ``n_copies`` is.
+    """
+
+    def __init__(self, problem: PlacementProblem, settings: PlacementSettings, n_copies: int) -> None:
+        self.problem, self.settings, self.n_copies = problem, settings, n_copies
+        world = problem.world
+        longest = max(problem.windows, key=lambda window: window.hi - window.lo)
+        self.state: State = world.start([longest] * n_copies)
+        self.observer = Observer(
+            world,
+            n_copies,
+            prior=settings.prior,
+            shortlist=settings.shortlist,
+            n_candidates=settings.candidates,
+            best=settings.best,
+        )
+        self.rewarder = Rewarder(world, n_copies, settings.reward)
+        self._devices = device_choice(settings.devices, world)
+        #: Seed of each copy, and episodes it has begun.
+        self.seeds = np.zeros(n_copies, np.int64)
+        self.begun = np.zeros(n_copies, np.int64)
+        self.window = np.full(n_copies, -1, np.int64)
+        self.steps = np.zeros(n_copies, np.int64)
+        self.returns = np.zeros(n_copies)
+        self.reward = np.zeros(n_copies)
+        self._task = np.full(n_copies, -1, np.int64)
+        # Two sets of buffers: what a step returned stays as it was until the step after the next.
+        self._buffers = (self.observer.out, _like(self.observer.out))
+        self._turn = 0
+
+    @property
+    def out(self) -> ObservationArrays:
+        """The latest observation."""
+        return self._buffers[self._turn]
+
+    def seed(self, seeds: I64) -> None:
+        """Give every copy its seed; its next episode is its first."""
+        self.seeds[:] = seeds
+        self.begun[:] = 0
+
+    def begin(self, copies: I64) -> None:
+        """Begin the next episode of some copies and observe them (in the present buffers).
+
+        Raises
+        ------
+        SpecError
+            When no window ever asks for a decision.
+        """
+        waiting = copies
+        for _ in range(8 * len(self.problem.windows)):
+            for n in waiting:
+                self._open(int(n))
+            advance_all(self.problem.world, self.state, self._task)
+            waiting = waiting[self._task[waiting] < 0]
+            if waiting.size == 0:
+                self.steps[copies] = 0
+                self.returns[copies] = 0.0
+                self.observer.observe(self.state, copies, self.out)
+                return
+        raise SpecError(
+            "no window of the problem ever asks for a decision: no machine can hold any of its tasks. "
+            "Check the units of trace and machines."
+        )
+
+    def step(self, actions: npt.NDArray[Any]) -> tuple[F64, Bool, Bool]:
+        """Place the waiting task of every copy and run to the next decision.
+
+        Parameters
+        ----------
+        actions : (N,) integers
+            Candidate of each copy.
+
+        Returns
+        -------
+        reward (N,) float64, terminated (N,) bool, truncated (N,) bool
+            Buffers of this object, valid until the next step.
+
+        Raises
+        ------
+        PolicyError
+            When an action is masked or out of range, or an episode has ended and was not begun
+            again; no copy has changed then.
+        """
+        chosen = self._machines(np.asarray(actions))
+        self.rewarder.before(self.state)
+        decide_all(self.problem.world, self.state, chosen, self._devices)
+        self.rewarder.placed(self.state)
+        advance_all(self.problem.world, self.state, self._task)
+        self.rewarder.after(self.state, self.reward)
+        self.steps += 1
+        self.returns += self.reward
+        self._turn = 1 - self._turn
+        self.observer.observe(self.state, None, self.out)
+        over = self._task < 0
+        cut = np.isfinite(self.state.arrays.clock[:, st.F_STOP])
+        return self.reward, over & ~cut, over & cut
+
+    def terms(self, n: int) -> dict[str, float]:
+        """The unweighted terms of copy ``n``'s last reward."""
+        return dict(zip(self.rewarder.weights, map(float, self.rewarder.terms[n]), strict=True))
+
+    def episode(self, n: int) -> dict[str, Any]:
+        """What copy ``n`` has done since its episode began."""
+        window = self.problem.windows[int(self.window[n])]
+        return {
+            "window": window.name,
+            "episode_return": float(self.returns[n]),
+            "episode_steps": int(self.steps[n]),
+            "sim_time_s": float(self.state.clock_s[n]),
+        }
+
+    def save(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything needed to continue, as named arrays (for ``numpy.savez``)."""
+        own = {name: getattr(self, name) for name in ("seeds", "begun", "window", "steps", "returns")}
+        return {**{f"state.{k}": v for k, v in self.state.to_dict().items()}, **{f"own.{k}": v for k, v in own.items()}}
+
+    def load(self, saved: dict[str, npt.NDArray[Any]]) -> None:
+        """Continue from what :meth:`save` gave; renews the observation."""
+        self.state.write(State.from_dict({k[6:]: v for k, v in saved.items() if k.startswith("state.")}))
+        for name in ("seeds", "begun", "window", "steps", "returns"):
+            getattr(self, name)[:] = saved[f"own.{name}"]
+        self._task[:] = self.state.task
+        self.observer.observe(self.state, None, self.out)
+
+    def _machines(self, actions: npt.NDArray[Any]) -> I64:
+        if actions.shape != (self.n_copies,) or actions.dtype.kind not in "iu":
+            raise PolicyError(
+                f"need one whole number a copy, shape ({self.n_copies},): got {actions.dtype} of shape {actions.shape}."
+            )
+        mask = self.out.action_mask
+        over = np.flatnonzero(self._task < 0)
+        if over.size:
+            raise PolicyError(f"the episode of copy {over[0]} has ended: reset it before the next step.")
+        known = (actions >= 0) & (actions < mask.shape[1])
+        copies = np.arange(self.n_copies)
+        bad = np.flatnonzero(~known | (mask[copies, np.where(known, actions, 0)] == 0))
+        if bad.size:
+            n = int(bad[0])
+            raise PolicyError(
+                f"action {int(actions[n])} is masked in copy {n}: choose where the action mask is 1 "
+                f"({int(mask[n].sum())} of {mask.shape[1]} candidates, the first ones)."
+            )
+        out: I64 = self.out.rows[copies, actions]
+        return out
+
+    def _open(self, n: int) -> None:
+        windows = self.problem.windows
+        pick = stream_seed(int(self.seeds[n]), "episode", int(self.begun[n]))
+        self.begun[n] += 1
+        self.window[n] = pick % len(windows)
+        reopen(self.problem.world, self.state, n, windows[int(self.window[n])], pick)
+
+
+def reopen(world: World, state: State, n: int, window: Window, seed: int) -> None:
+    """Put copy ``n`` at the beginning of a window, whatever it did before.
+
+    Parameters
+    ----------
+    world, state : World, State
+        The state must have room for the window's tasks.
+    n : int
+    window : Window
+    seed : int
+        Of the copy.
+    """
+    arrays = state.arrays
+    for name, array in state.to_dict().items():
+        array[n] = -1 if name in ("gpu", "queue", "group_head") else 0
+    start = world.arrays.task_f[window.lo, T_ARRIVE] if math.isinf(window.start_s) else window.start_s
+    open_copy(world.arrays, arrays.copy_view(n), window.lo, window.hi, start, window.stop_s, window.fleet, int(seed))
+
+
+def device_choice(devices: str, world: World) -> PolicyArrays:
+    """How the GPU inside a chosen machine is picked, as :func:`rlsched.sim.simulate.decide_all` takes it.
+
+    Raises
+    ------
+    SpecError
+        For ``"score"`` in a world that does not measure GPU fragmentation.
+    """
+    plain = default_devices()
+    if devices == "best":
+        return plain
+    if world.options.fragmentation != "gpu":
+        raise SpecError("devices='score' picks GPUs by fragmentation: set fragmentation to 'gpu', or devices='best'.")
+    return plain._replace(
+        gpu_choice={"best": GPU_BEST, "score": GPU_SCORE}[devices], rules=np.array([R_FRAGMENTATION], np.int64)
+    )
+
+
+def _like(out: ObservationArrays) -> ObservationArrays:
+    copies: list[Any] = [array.copy() for array in out]
+    return ObservationArrays(*copies)

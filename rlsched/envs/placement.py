@@ -1,0 +1,94 @@
+"""``rlsched/Placement-v0``, one copy: choose a machine for every arriving task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from rlsched.envs.card import resolve
+from rlsched.envs.episodes import Episodes
+from rlsched.envs.problem import PlacementProblem, PlacementSettings
+from rlsched.envs.spaces import MaskedDiscrete, observation_space
+from rlsched.errors import PolicyError
+from rlsched.rng import stream_seed
+
+
+class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
+    """Place arriving tasks on machines.
+
+    Parameters
+    ----------
+    problem : PlacementProblem, optional
+        Worlds and windows; by default those of ``card``.
+    settings : PlacementSettings, optional
+        What is seen, done and rewarded; by default those of ``card``.
+    card : str
+        Name or path of an environment card, used for what is not given.
+
+    Notes
+    -----
+    Observation: ``rlsched.observe.features``. Action: a candidate whose mask is 1; a masked one
+    raises ``PolicyError``. ``info["action_mask"]`` repeats the mask; ``info["reward_terms"]``
+    has the parts of the reward. Ends: see ``rlsched.envs.episodes``. Refusing a task that fits
+    is not an action here.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(
+        self,
+        problem: PlacementProblem | None = None,
+        settings: PlacementSettings | None = None,
+        card: str = "placement",
+    ) -> None:
+        problem, settings = resolve(problem, settings, card)
+        self.episodes = Episodes(problem, settings, 1)
+        k = self.episodes.observer.n_candidates
+        self.observation_space = observation_space(k)
+        self.action_space = MaskedDiscrete(k)
+        self._root: int | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+        """Begin the next episode; with a seed, the first of that seed."""
+        super().reset(seed=seed)
+        if options:
+            raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
+        if seed is not None or self._root is None:
+            self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
+            self.episodes.seed(copy_seeds(self._root, 1))
+        self.episodes.begin(np.zeros(1, np.int64))
+        return self._observation(), self._info()
+
+    def step(self, action: np.int64) -> tuple[dict[str, np.ndarray[Any, Any]], float, bool, bool, dict[str, Any]]:
+        """Place the waiting task on a candidate and run to the next decision."""
+        if self._root is None:
+            raise PolicyError("the environment was never reset: call reset() before step().")
+        reward, terminated, truncated = self.episodes.step(np.array([action]))
+        info = {**self._info(), "reward_terms": self.episodes.terms(0)}
+        if terminated[0] or truncated[0]:
+            info |= self.episodes.episode(0)
+        return self._observation(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def action_masks(self) -> np.ndarray[Any, Any]:
+        """Mask of the present decision, (K,) bool, as sb3-contrib asks for it."""
+        mask: np.ndarray[Any, Any] = self.episodes.out.action_mask[0].astype(bool)
+        return mask
+
+    def _observation(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {name: array[0].copy() for name, array in self.episodes.out.as_dict().items()}
+
+    def _info(self) -> dict[str, Any]:
+        mask = self.episodes.out.action_mask[0].copy()
+        space = self.action_space
+        if isinstance(space, MaskedDiscrete):
+            space.mask = mask
+        return {"action_mask": mask}
+
+
+def copy_seeds(root: int, n_copies: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Seed of each copy: depends on the root and its number only."""
+    return np.array([stream_seed(root, "placement", n) for n in range(n_copies)], np.int64)

@@ -1,0 +1,157 @@
+"""Windows to learn from: many short, varied episodes cut or drawn from a training split.
+
+Evaluation replays fixed windows (``rlsched.evaluate``); learning wants variety, so these are
+drawn on clusters of different sizes. Everything follows from one seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.envs.problem import PlacementProblem
+from rlsched.errors import SpecError
+from rlsched.rng import stream
+from rlsched.sim.options import PlacementOptions
+from rlsched.sim.world import Typical, Window, World
+from rlsched.traces.columns import UNKNOWN, Machines, Trace
+from rlsched.units import MGPU_PER_GPU
+
+
+def fill_problem(
+    trace: Trace,
+    machines: Machines,
+    options: PlacementOptions,
+    typical: Typical | None,
+    *,
+    n_windows: int,
+    n_machines: tuple[int, int],
+    target_pct: float,
+    seed: int,
+    **world: Any,
+) -> PlacementProblem:
+    """Windows that fill a sampled cluster with tasks that stay.
+
+    Parameters
+    ----------
+    trace : Trace
+        Tasks of the training split.
+    machines : Machines
+        Those that each window's cluster is sampled from, without replacement.
+    options, typical
+        As ``World.build`` takes them.
+    n_windows : int
+    n_machines : (int, int)
+        Smallest and largest cluster; drawn uniformly, both ends included.
+    target_pct : float
+        Requests add up to this percentage of the cluster's GPUs (of its CPU without GPUs).
+    seed : int
+    **world
+        Further arguments of ``World.build``.
+
+    Raises
+    ------
+    SpecError
+        When a cluster is to have more machines than there are, or the tasks ask for nothing.
+    """
+    low, high = n_machines
+    if not 1 <= low <= high <= len(machines):
+        raise SpecError(f"machines per window must lie in 1..{len(machines)}, smallest first: got {low}..{high}.")
+    with_gpu = int(machines.gpu_count.sum()) > 0
+    asked = trace.gpu_count * trace.gpu_mgpu if with_gpu else trace.cpu_mcore
+    if int(asked.sum()) == 0:
+        raise SpecError(f"the training tasks must ask for {'GPUs' if with_gpu else 'CPU'}: none does.")
+    fleets, lists, windows, at = [], [], [], 0
+    for i in range(n_windows):
+        draw = stream(seed, "fill", i)
+        rows = np.sort(draw.choice(len(machines), size=int(draw.integers(low, high + 1)), replace=False))
+        fleet = machines.take(rows)
+        capacity = int(fleet.gpu_count.sum()) * MGPU_PER_GPU if with_gpu else int(fleet.cpu_mcore.sum())
+        if capacity == 0:
+            raise SpecError(f"training cluster {i} of {len(rows)} machines has no GPU: enlarge machines per window.")
+        picked = draw_tasks(asked, capacity * target_pct / 100.0, draw)
+        fleets.append(fleet)
+        lists.append(picked)
+        windows.append(Window(at, at + len(picked), fleet=i, name=f"fill-{i:03d}"))
+        at += len(picked)
+    drawn = line_up(trace, np.concatenate(lists))
+    return PlacementProblem(World.build(drawn, fleets, options, typical=typical, **world), tuple(windows))
+
+
+def draw_tasks(asked: npt.NDArray[np.int64], target: float, draw: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Rows in random order until they ask for ``target``; drawn again with replacement where they do not suffice."""
+    picked = draw.permutation(len(asked))
+    total = np.cumsum(asked[picked])
+    while total[-1] < target:
+        picked = np.concatenate([picked, draw.choice(len(asked), size=len(asked), replace=True)])
+        total = np.cumsum(asked[picked])
+    return picked[: int(np.searchsorted(total, target)) + 1]
+
+
+def line_up(trace: Trace, rows: npt.NDArray[np.intp]) -> Trace:
+    """The given tasks one after the other, one a second, without an end."""
+    unknown = np.full(len(rows), UNKNOWN, np.int64)
+    return dataclasses.replace(
+        trace.take(rows),
+        task_id=np.array([f"{k}/{trace.task_id[row]}" for k, row in enumerate(rows)], dtype=object),
+        arrive_s=np.arange(len(rows), dtype=np.int64),
+        depart_s=unknown,
+        last_seen_s=unknown,
+        expected_s=np.full(len(rows), np.nan),
+    )
+
+
+def time_problem(
+    trace: Trace,
+    machines: Machines,
+    options: PlacementOptions,
+    typical: Typical | None,
+    *,
+    length_s: float,
+    warmup_s: float,
+    until_s: float,
+    n_windows: int,
+    seed: int,
+    **world: Any,
+) -> PlacementProblem:
+    """Windows cut out of the trace as it happened, beginning at random moments.
+
+    Parameters
+    ----------
+    trace : Trace
+        Up to the end of the training split: what runs at its beginning is needed to warm up.
+    machines, options, typical
+        As ``World.build`` takes them.
+    length_s, warmup_s : float
+        Of the metered part, and of the stretch before it that is replayed unmetered.
+    until_s : float
+        End of the training split: no window reaches beyond it.
+    n_windows : int
+    seed : int
+    **world
+        Further arguments of ``World.build``.
+
+    Raises
+    ------
+    SpecError
+        When the split is shorter than one window.
+    """
+    first = float(trace.arrive_s[0])
+    room = until_s - first - warmup_s - length_s
+    if not room >= 0:
+        raise SpecError(
+            f"a training window needs {warmup_s + length_s:g} s: the training split has {until_s - first:g} s. "
+            "Shorten it."
+        )
+    windows = []
+    draw = stream(seed, "time windows")
+    for i in range(n_windows):
+        begin = first + float(draw.uniform(0.0, room)) if room > 0 else first
+        lo, hi = (int(at) for at in np.searchsorted(trace.arrive_s, [begin, begin + warmup_s + length_s], side="left"))
+        if lo < hi:
+            start = begin + warmup_s
+            windows.append(Window(lo, hi, start, start + length_s, 0, f"time-{i:03d}"))
+    return PlacementProblem(World.build(trace, machines, options, typical=typical, **world), tuple(windows))

@@ -1,0 +1,287 @@
+"""Which machines a policy looks at: the best few of several heuristics, equal machines once.
+
+Scores of the costly rules (fragmentation) are kept per request and rescored only on machines
+that changed since that request was last seen; what changed is found by comparing the machines
+with a copy taken at the last look. All of that is scratch: derived from the state, rebuilt
+from nothing, so a restored state gives the same shortlist.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.sim import state as st
+from rlsched.sim import world as wd
+from rlsched.sim.compile import bare_njit
+from rlsched.sim.feasible import group_full
+from rlsched.sim.rules import COSTLY, RULES
+from rlsched.sim.scoring import NEG, score_parts
+from rlsched.sim.select import mix64
+from rlsched.sim.world import WorldArrays
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+
+class BlendArrays(NamedTuple):
+    """Several heuristics over one list of rules; the first is the prior."""
+
+    rules: I64  # (A,) rows of RULES, each once
+    kept: I64  # (A,) column of Scratch.kept, -1 where the rule is rescored each time
+    term: I64  # (B, P) positions in `rules`, in the order they are added; -1 ends
+    weight: F64  # (B, P)
+    best: int  # candidates each heuristic names before the prior fills up
+    frag: int  # position of "fragmentation" in `rules`, -1
+
+
+class Scratch(NamedTuple):
+    """Memory of the shortlist, per copy ``N``."""
+
+    slot: npt.NDArray[np.int32]  # (T,) place of each request type, -1 not kept
+    version: I64  # (N, M) changes seen of each machine
+    shadow: I64  # (N, M, 3 + 2 G + 5) what it looked like: free, devices, devices sorted, kinds
+    key: I64  # (N, M) hash of type, free and sorted devices
+    kept: F64  # (N, S, C, M) scores of the costly rules
+    seen: I64  # (N, S, M) version they were computed at
+    score: F64  # (A, M) of the request at hand
+    total: F64  # (B, M)
+    taken: npt.NDArray[np.int8]  # (M,)
+    parts: I64  # (M, 2)
+    one_rule: I64  # (1,)
+    one_weight: F64  # (1,) holds 1
+    row: F64  # (M,)
+    device: I64  # (G,)
+
+
+def make_scratch(w: WorldArrays, blends: BlendArrays, n_copies: int, budget_mib: int = 256) -> Scratch:
+    """Allocate the memory of ``n_copies`` copies.
+
+    Parameters
+    ----------
+    w : WorldArrays
+    blends : BlendArrays
+    n_copies : int
+    budget_mib : int
+        Memory that kept scores may take, over all copies; the most frequent requests get it.
+    """
+    size, g = w.fleet_i.shape[2], max(1, int(w.fleet_i[:, wd.L_GPUS].max()))
+    n_types, costly = w.type_i.shape[0], int((blends.kept >= 0).sum())
+    slot = np.full(n_types, -1, np.int32)
+    n_slots = 0
+    if costly:
+        counts = np.bincount(w.task_i[:, wd.T_TYPE], minlength=n_types)
+        order = np.argsort(-counts, kind="stable")
+        a_slot = n_copies * size * 8 * (costly + 1)
+        n_slots = int(min((counts > 1).sum(), budget_mib * 2**20 // a_slot))
+        slot[order[:n_slots]] = np.arange(n_slots)
+    a, b = blends.rules.shape[0], blends.term.shape[0]
+    return Scratch(
+        slot,
+        np.zeros((n_copies, size), np.int64),
+        np.full((n_copies, size, 3 + 2 * g + st.N_KINDS), -2, np.int64),
+        np.zeros((n_copies, size), np.int64),
+        np.zeros((n_copies, n_slots, costly, size)),
+        np.full((n_copies, n_slots, size), -1, np.int64),
+        np.zeros((a, size)),
+        np.zeros((b, size)),
+        np.zeros(size, np.int8),
+        np.zeros((size, 2), np.int64),
+        np.zeros(1, np.int64),
+        np.ones(1),
+        np.zeros(size),
+        np.zeros(g, np.int64),
+    )
+
+
+def make_blends(
+    prior: dict[str, float], others: list[dict[str, float]], best: int, extra: tuple[str, ...] = ()
+) -> BlendArrays:
+    """Number the rules of the prior and of the other heuristics.
+
+    Parameters
+    ----------
+    prior, others : dict of str to float
+        Rule → weight, known rules only (``Heuristic`` checks); the order of the rules is kept,
+        as it decides the last bit of a sum.
+    best : int
+        Candidates each heuristic names.
+    extra : tuple of str
+        Rules to score besides, because a feature needs them.
+    """
+    blends = [prior, *others]
+    names = list(dict.fromkeys([*(rule for blend in blends for rule in blend), *extra])) or ["first_fit"]
+    rules = np.array([RULES.index(name) for name in names], np.int64)
+    kept = np.full(len(names), -1, np.int64)
+    kept[np.isin(rules, COSTLY)] = np.arange(np.isin(rules, COSTLY).sum())
+    width = max(1, *(len(blend) for blend in blends))
+    term = np.full((len(blends), width), -1, np.int64)
+    weight = np.zeros((len(blends), width))
+    for b, blend in enumerate(blends):
+        for p, (name, value) in enumerate(blend.items()):
+            term[b, p], weight[b, p] = names.index(name), value
+    frag = names.index("fragmentation") if "fragmentation" in names else -1
+    return BlendArrays(rules, kept, term, weight, best, frag)
+
+
+@bare_njit
+def note_changes(m: Any, x: Any, n: Any, size: Any) -> None:
+    """Find the machines that changed since the last look; renew their version and key."""
+    shadow, version, key = x.shadow[n], x.version[n], x.key[n]
+    g = m.gpu.shape[1]
+    wide = x.device.shape[0]
+    for i in range(size):
+        old = shadow[i]
+        changed = old[0] != m.i[st.M_CPU, i] or old[1] != m.i[st.M_MEM, i] or old[2] != m.i[st.M_UP, i]
+        if g > 0:
+            for d in range(g):
+                changed = changed or old[3 + d] != m.gpu[i, d]
+            for k in range(st.N_KINDS):
+                changed = changed or old[3 + 2 * wide + k] != m.kinds[i, k]
+        if not changed:
+            continue
+        version[i] += 1
+        old[0], old[1], old[2] = m.i[st.M_CPU, i], m.i[st.M_MEM, i], m.i[st.M_UP, i]
+        h = mix64(m.cap[wd.L_CPU, i], m.cap[wd.L_MEM, i], m.cap[wd.L_GPUS, i] * 64 + m.cap[wd.L_MODEL, i])
+        h = mix64(h, old[0], old[1])
+        if g > 0:
+            for k in range(st.N_KINDS):
+                old[3 + 2 * wide + k] = m.kinds[i, k]
+            for d in range(g):
+                value = m.gpu[i, d]
+                old[3 + d] = value
+                at = d  # insertion sort of the copy
+                while at > 0 and old[3 + wide + at - 1] > value:
+                    old[3 + wide + at] = old[3 + wide + at - 1]
+                    at -= 1
+                old[3 + wide + at] = value
+            for d in range(g):
+                h = mix64(h, old[3 + wide + d], d)
+        key[i] = h
+
+
+@bare_njit
+def same_state(m: Any, x: Any, n: Any, i: Any, j: Any, curve: Any, residents: Any) -> Any:
+    """True when two machines are of one type and hold the same room, device by device."""
+    if x.key[n, i] != x.key[n, j]:
+        return False
+    a, b = x.shadow[n, i], x.shadow[n, j]
+    wide = x.device.shape[0]
+    for d in range(3):
+        if a[d] != b[d]:
+            return False
+    if m.gpu.shape[1] > 0:
+        for d in range(m.gpu.shape[1]):
+            if a[3 + wide + d] != b[3 + wide + d]:
+                return False
+    for c in range(m.cap.shape[0]):
+        if m.cap[c, i] != m.cap[c, j]:
+            return False
+    mine, other = m.inv[wd.L_PRICE, i], m.inv[wd.L_PRICE, j]
+    if (mine != other and not (math.isnan(mine) and math.isnan(other))) or curve[i] != curve[j]:
+        return False
+    return residents == 0 or m.f[st.M_EXIT, i] == m.f[st.M_EXIT, j]
+
+
+@bare_njit
+def score_blends(w: Any, c: Any, k: Any, r: Any, m: Any, b: Any, x: Any, n: Any, size: Any) -> Any:
+    """Fill ``x.score`` and ``x.total`` for a request; return how many machines can hold it."""
+    row = c.counter[st.C_LO] + k
+    slot = x.slot[w.task_i[row, wd.T_TYPE]]
+    version = x.version[n]
+    stale = 0
+    if slot >= 0:
+        for i in range(size):
+            if x.seen[n, slot, i] != version[i]:
+                x.parts[stale, 0], x.parts[stale, 1] = i, i + 1
+                stale += 1
+    for a in range(b.rules.shape[0]):
+        x.one_rule[0] = b.rules[a]
+        if b.kept[a] >= 0 and slot >= 0:
+            kept = x.kept[n, slot, b.kept[a]]
+            score_parts(kept, x.parts, stale, x.one_rule, x.one_weight, r, m)
+            for i in range(size):
+                x.score[a, i] = kept[i]
+    if slot >= 0:
+        for part in range(stale):
+            i = x.parts[part, 0]
+            x.seen[n, slot, i] = version[i]
+    x.parts[0, 0], x.parts[0, 1] = 0, size
+    for a in range(b.rules.shape[0]):
+        if b.kept[a] < 0 or slot < 0:
+            x.one_rule[0] = b.rules[a]
+            score_parts(x.score[a], x.parts, 1, x.one_rule, x.one_weight, r, m)
+    limited = w.task_i[row, wd.T_LIMIT] > 0
+    fits = 0
+    for i in range(size):
+        can = x.score[0, i] > NEG and not (limited and group_full(w, c, row, i))
+        fits += can
+        x.row[i] = 0.0 if can else NEG
+    for blend in range(b.term.shape[0]):
+        total = x.total[blend]
+        for i in range(size):
+            total[i] = x.row[i]
+        for p in range(b.term.shape[1]):
+            a = b.term[blend, p]
+            if a < 0:
+                break
+            weight = b.weight[blend, p]
+            for i in range(size):
+                if total[i] > NEG:
+                    total[i] += weight * x.score[a, i]
+    return fits
+
+
+@bare_njit
+def pick_rows(m: Any, b: Any, x: Any, n: Any, size: Any, curve: Any, residents: Any, rows: Any, equal: Any) -> Any:
+    """Choose the candidates of one request after `score_blends`.
+
+    Each heuristic in turn names its best machine that is not in equal state to one already
+    named, ``b.best`` times round; then the prior fills up. The result is sorted by the prior's
+    score, largest first, lowest row on ties, so candidate 0 is the prior's own choice.
+
+    Parameters
+    ----------
+    rows : (K,) int64
+        Filled with machine rows; -1 beyond the number returned.
+    equal : (K,) int64
+        Filled with the number of machines in equal state, the candidate included.
+
+    Returns
+    -------
+    int
+        Number of candidates.
+    """
+    n_blends = b.term.shape[0]
+    for i in range(size):
+        x.taken[i] = 0
+    found = 0
+    for turn in range(rows.shape[0]):
+        rows[turn], equal[turn] = -1, 0
+    for turn in range(rows.shape[0]):
+        total = x.total[turn % n_blends if turn < n_blends * b.best else 0]
+        top, at = NEG, -1
+        for i in range(size):
+            if total[i] > top and x.taken[i] == 0:
+                top, at = total[i], i
+        if at < 0:
+            break
+        alike = 0
+        for i in range(size):
+            if x.key[n, i] == x.key[n, at] and x.row[i] == 0.0 and same_state(m, x, n, i, at, curve, residents):
+                x.taken[i] = 1
+                alike += 1
+        prior = x.total[0]
+        place = found
+        while place > 0:
+            other = rows[place - 1]
+            if prior[other] > prior[at] or (prior[other] == prior[at] and other < at):
+                break
+            rows[place], equal[place] = other, equal[place - 1]
+            place -= 1
+        rows[place], equal[place] = at, alike
+        found += 1
+    return found

@@ -1,0 +1,32 @@
+"""Reward ``fragmentation``: minus the fragmentation that a placement adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rlsched.reward.term import Term
+from rlsched.sim import state as st
+from rlsched.sim import world as wd
+from rlsched.sim.compile import bare_njit
+
+TERM = Term(
+    name="fragmentation",
+    formula="−(Σ_m F_m after − Σ_m F_m before) / capacity",
+    unit="share of the cluster's GPUs (fragmentation='gpu') or CPU ('cpu')",
+    span="placement",
+    doc="With discount 0 its best answer is fragmentation gradient descent. Departures are nobody's decision and "
+    "do not count.",
+    source="Weng et al., Beware of Fragmentation, USENIX ATC 2023 (the measure; the reward is ours)",
+)
+
+
+@bare_njit
+def measure_fragmentation(w: Any, c: Any) -> Any:
+    """Fragmentation of all machines over the cluster's capacity now."""
+    fleet = c.counter[st.C_FLEET]
+    total, capacity = 0.0, 0.0
+    gpu = w.option_i[wd.O_FRAG] == wd.FRAG_GPU
+    for i in range(w.fleet_n[fleet, wd.L_N]):
+        total += c.machine_f[st.M_FRAG, i]
+        capacity += w.fleet_i[fleet, wd.L_GPUS, i] * 1000 if gpu else w.fleet_i[fleet, wd.L_CPU, i]
+    return total / capacity if capacity > 0.0 else 0.0
