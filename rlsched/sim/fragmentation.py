@@ -7,7 +7,10 @@ figures agree to the last digit. CPU form: ours, the same idea for machines with
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from rlsched.errors import SpecError
 from rlsched.sim import world as wd
@@ -16,7 +19,7 @@ from rlsched.sim.world import Typical
 from rlsched.traces.columns import Trace
 
 
-def typical_requests(trace: Trace, share: float = 0.95) -> Typical:
+def typical_requests(trace: Trace, share: float = 0.95, *, models: npt.NDArray[Any] | None = None) -> Typical:
     """The most common requests that make up a share of a trace.
 
     Parameters
@@ -27,6 +30,9 @@ def typical_requests(trace: Trace, share: float = 0.95) -> Typical:
         Requests are taken by falling count until they cover at least this share of the rows;
         the one that crosses it is included. Ties: larger ``(cpu, gpu share, devices, models)``
         first.
+    models : (K,) object of str, optional
+        The allowed GPU models as the file spells them. Then requests that allow the same models in other
+        words count apart and ties go by the text, as in the published program.
 
     Returns
     -------
@@ -54,6 +60,9 @@ def typical_requests(trace: Trace, share: float = 0.95) -> Typical:
         }
     )
     keys = ["cpu", "mgpu", "gpus", "models", "mem"]
+    if models is not None:
+        frame["text"] = np.where(trace.gpu_count > 0, models, "")
+        keys[3:3] = ["text"]
     counts = frame.groupby(keys, sort=False).size().rename("count").reset_index()
     counts = counts.sort_values(["count", *keys], ascending=False, kind="stable")
     covered = counts["count"].cumsum().to_numpy()
