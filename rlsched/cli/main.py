@@ -18,7 +18,9 @@ from rlsched.errors import UserError
 
 #: Command → (module, one line of help). The module is imported when the command is used.
 COMMANDS = {
+    "bench": ("rlsched.cli.bench", "Measure how fast this machine replays, reads and decides."),
     "traces": ("rlsched.cli.traces", "List, describe and convert workload traces."),
+    "evaluate": ("rlsched.cli.evaluate", "Run an experiment: who won, who did not, by how much."),
 }
 
 

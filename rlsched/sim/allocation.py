@@ -24,12 +24,9 @@ def place(w: Any, c: Any, machine: Any, devices: Any, log: Any) -> None:
     row = count[st.C_LO] + k
     fleet = count[st.C_FLEET]
     now = clock[st.F_NOW]
-    cpu, mem, gpus, mgpu = (
-        w.task_i[row, wd.T_CPU],
-        w.task_i[row, wd.T_MEM],
-        w.task_i[row, wd.T_GPUS],
-        w.task_i[row, wd.T_MGPU],
-    )
+    kind = w.task_i[row, wd.T_TYPE]
+    cpu, mem = w.type_i[kind, wd.T_CPU], w.type_i[kind, wd.T_MEM]
+    gpus, mgpu = w.type_i[kind, wd.T_GPUS], w.type_i[kind, wd.T_MGPU]
     settle(mi, mf, machine, now)
     mi[st.M_CPU, machine] -= cpu
     mi[st.M_MEM, machine] -= mem
@@ -73,12 +70,14 @@ def place(w: Any, c: Any, machine: Any, devices: Any, log: Any) -> None:
         old = mf[st.M_EXIT, machine]
         mf[st.M_EXIT, machine] = min(old, value) if w.option_i[wd.O_LIFETIME] == 2 else max(old, value)
     group = w.task_i[row, wd.T_GROUP]
+    task_i[st.K_TYPE] = kind
+    task_i[st.K_GROUP] = group
     if group >= 0:
         head = c.group_head[group]
-        task_i[st.K_GNEXT] = head
-        task_i[st.K_GPREV] = -1
+        c.group_link[k, st.G_NEXT] = head
+        c.group_link[k, st.G_PREV] = -1
         if head >= 0:
-            c.task_i[head, st.K_GPREV] = k
+            c.group_link[head, st.G_PREV] = k
         c.group_head[group] = k
     after_change(w, c, fleet, machine, log)
     if count[st.C_SOURCE] == 1:
@@ -98,12 +97,11 @@ def take_off(w: Any, c: Any, k: Any, log: Any) -> None:
     fleet = count[st.C_FLEET]
     task_i = c.task_i[k]
     machine = task_i[st.K_MACHINE]
-    cpu, mem, gpus, mgpu = (
-        w.task_i[row, wd.T_CPU],
-        w.task_i[row, wd.T_MEM],
-        w.task_i[row, wd.T_GPUS],
-        w.task_i[row, wd.T_MGPU],
-    )
+    # Everything needed is in this row and in the small table of request types: a task that
+    # leaves came long ago, and each further row of it would be fetched from main memory.
+    kind = task_i[st.K_TYPE]
+    cpu, mem = w.type_i[kind, wd.T_CPU], w.type_i[kind, wd.T_MEM]
+    gpus, mgpu = w.type_i[kind, wd.T_GPUS], w.type_i[kind, wd.T_MGPU]
     settle(mi, mf, machine, c.clock[st.F_NOW])
     mi[st.M_CPU, machine] += cpu
     mi[st.M_MEM, machine] += mem
@@ -130,13 +128,13 @@ def take_off(w: Any, c: Any, k: Any, log: Any) -> None:
             c.task_i[after, st.K_PREV] = before
         if exit_value(w, c, k, row) == mf[st.M_EXIT, machine]:
             mf[st.M_EXIT, machine] = walk_exit(w, c, machine)
-    group = w.task_i[row, wd.T_GROUP]
+    group = task_i[st.K_GROUP]
     if group >= 0:
-        after, before = task_i[st.K_GNEXT], task_i[st.K_GPREV]
+        after, before = c.group_link[k, st.G_NEXT], c.group_link[k, st.G_PREV]
         if before >= 0:
-            c.task_i[before, st.K_GNEXT] = after
+            c.group_link[before, st.G_NEXT] = after
         else:
             c.group_head[group] = after
         if after >= 0:
-            c.task_i[after, st.K_GPREV] = before
+            c.group_link[after, st.G_PREV] = before
     after_change(w, c, fleet, machine, log)

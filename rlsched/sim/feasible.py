@@ -24,7 +24,7 @@ def group_full(w: Any, c: Any, row: Any, machine: Any) -> Any:
     while k >= 0:
         if c.task_i[k, st.K_MACHINE] == machine:
             held += 1
-        k = c.task_i[k, st.K_GNEXT]
+        k = c.group_link[k, st.G_NEXT]
     return held >= limit
 
 

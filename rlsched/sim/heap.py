@@ -28,16 +28,26 @@ def push_heap(times: Any, tasks: Any, size: Any, t: Any, k: Any) -> Any:
 
 
 @bare_njit(inline="always")
+def _less(a: Any, b: Any, times: Any, tasks: Any) -> Any:
+    """True when entry ``a`` comes before ``b``; without branches, which would be mispredicted."""
+    return (times[a] < times[b]) | ((times[a] == times[b]) & (tasks[a] < tasks[b]))
+
+
+@bare_njit(inline="always")
 def _sink(times: Any, tasks: Any, size: Any, at: Any, t: Any, k: Any) -> None:
     """Put ``(t, k)`` at the hole ``at`` or below it."""
     while True:
         child = 4 * at + 1
         if child >= size:
             break
-        least = child
-        for other in range(child + 1, min(child + 4, size)):
-            if _before(times[other], tasks[other], least, times, tasks):
-                least = other
+        if child + 3 < size:
+            left = child + 1 if _less(child + 1, child, times, tasks) else child
+            right = child + 3 if _less(child + 3, child + 2, times, tasks) else child + 2
+            least = right if _less(right, left, times, tasks) else left
+        else:
+            least = child
+            for other in range(child + 1, size):
+                least = other if _less(other, least, times, tasks) else least
         if _before(t, k, least, times, tasks):
             break
         times[at], tasks[at] = times[least], tasks[least]

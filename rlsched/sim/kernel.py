@@ -45,6 +45,7 @@ def copy_of(s: Any, n: Any) -> Any:
         s.heap_t[n],
         s.heap_k[n],
         s.queue[n],
+        s.group_link[n],
         s.group_head[n],
     )
 

@@ -93,8 +93,9 @@ N_MACHINE_I = 6
 M_SINCE, M_WATT, M_JOULE, M_BUSY_S, M_EXIT, M_FRAG = range(6)
 N_MACHINE_F = 6
 # --- task_i (N, K, N_TASK_I) int32 -----------------------------------------------------------------
-K_STATUS, K_MACHINE, K_GPUS, K_NEXT, K_PREV, K_RESTARTS, K_GNEXT, K_GPREV = range(8)
+K_STATUS, K_MACHINE, K_GPUS, K_NEXT, K_PREV, K_RESTARTS, K_TYPE, K_GROUP = range(8)
 N_TASK_I = 8
+G_NEXT, G_PREV = range(2)
 # --- task_f (N, K, N_TASK_F) float64 ---------------------------------------------------------------
 K_START, K_END, K_DONE = range(3)
 N_TASK_F = 3
@@ -118,6 +119,7 @@ class StateArrays(NamedTuple):
     heap_t: F64  # (N, K) departure times
     heap_k: I32  # (N, K) their tasks
     queue: I32  # (N, Q) waiting tasks in order; -1 removed
+    group_link: I32  # (N, K or 0, 2) next and previous running task of the same limited group
     group_head: I32  # (N, groups) newest running task of each limited group
 
     def copy_view(self, n: int) -> StateArrays:

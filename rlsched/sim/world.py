@@ -276,6 +276,7 @@ class World:
             heap_t=np.zeros((n, k), np.float64),
             heap_k=np.zeros((n, k), np.int32),
             queue=np.full((n, queue), -1, np.int32),
+            group_link=np.full((n, k if groups else 0, 2), -1, np.int32),
             group_head=np.full((n, groups), -1, np.int32),
         )
         from rlsched.sim.kernel import open_copy
