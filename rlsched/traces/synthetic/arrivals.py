@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from rlsched.spec import Spec
 from rlsched.traces.columns import F64, I64
-from rlsched.traces.synthetic.tables import Weights, autocovariance, nonnegative_fit, shape_factors, significant
+from rlsched.traces.synthetic.gaussian import Component, draw_log_rates, fit_components
+from rlsched.traces.synthetic.tables import Weights, autocovariance, shape_factors, significant
 from rlsched.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 STEP_S = 300  # rates are constant over five minutes, the step of the cloud traces
@@ -26,16 +27,6 @@ MIN_ECHO, MAX_ECHO = 0.02, 0.45  # less is not told from noise; 0.5 would be a b
 SCHEDULE_H = (1, 2)
 #: Memories a burst can have; a longer one than a quarter of what was observed is not offered.
 BURST_TAU_S = (600.0, 1800.0, 7200.0, 21_600.0, 86_400.0, 345_600.0)
-
-
-class Burst(Spec):
-    """One component of the log rate: a stationary Gaussian process with correlation exp(-t/tau).
-
-    ``tau_s`` 0 is white noise from step to step.
-    """
-
-    tau_s: float = Field(ge=0)
-    variance: float = Field(ge=0)
 
 
 class Arrivals(Spec):
@@ -51,7 +42,7 @@ class Arrivals(Spec):
     schedule_factors: Weights = Field(
         default=(1.0,), description="one for every five minutes of a schedule of 1 or 2 hours, or a single 1"
     )
-    bursts: tuple[Burst, ...] = ()
+    bursts: tuple[Component, ...] = ()
     echo: float = Field(default=0.0, ge=0, lt=1, description="chance that a batch is followed by one in the next 300 s")
     batch_size_edges: tuple[int, ...] = Field(min_length=2, description="bins of tasks a batch, last edge not included")
     batch_size_share: Weights = Field(min_length=1, description="share of the batches in each bin")
@@ -147,7 +138,7 @@ def _at(factors: F64, step: I64, period_s: int) -> F64:
     return np.asarray(factors[(step * STEP_S % period_s) * factors.size // period_s])
 
 
-def _fit_bursts(count: F64, expected: F64, observed_s: float, digits: int) -> tuple[tuple[Burst, ...], float]:
+def _fit_bursts(count: F64, expected: F64, observed_s: float, digits: int) -> tuple[tuple[Component, ...], float]:
     residual = count - expected
     longest = min(int(observed_s / STEP_S / 4), 4 * SECONDS_PER_DAY // STEP_S)
     if longest < 3:
@@ -155,14 +146,8 @@ def _fit_bursts(count: F64, expected: F64, observed_s: float, digits: int) -> tu
     lags = np.unique(np.geomspace(2, longest, 24).astype(np.int64))
     at_zero = (residual @ residual - expected.sum()) / (expected @ expected)  # less the Poisson part
     covariance = np.concatenate([[at_zero], autocovariance(residual, expected, lags)])
-    target = np.log1p(np.maximum(covariance, -0.5))
-    taus = [tau for tau in BURST_TAU_S if tau <= observed_s / 4]
-    time_s = np.concatenate([[0], lags]) * float(STEP_S)
-    white = (time_s == 0).astype(np.float64)
-    columns = np.stack([white, *(np.exp(-time_s / tau) for tau in taus)], axis=1)
-    variance = nonnegative_fit(columns, target)
-    pairs = zip((0.0, *taus), significant(variance, digits).tolist(), strict=True)
-    bursts = tuple(Burst(tau_s=tau, variance=v) for tau, v in pairs if v >= 1e-3)
+    taus = tuple(tau for tau in BURST_TAU_S if tau <= observed_s / 4)
+    bursts = fit_components(covariance, np.concatenate([[0], lags]), STEP_S, taus, digits)
     # What lag 1 shows beyond the bursts are batches that come in pairs: chance p, covariance p/(1+p) of the mean.
     by_bursts = np.expm1(sum(b.variance * np.exp(-STEP_S / b.tau_s) for b in bursts if b.tau_s > 0))
     excess = float(residual[:-1] @ residual[1:] - by_bursts * (expected[:-1] @ expected[1:])) / float(expected.sum())
@@ -236,24 +221,8 @@ def draw_moments(arrivals: Arrivals, first_step: int, steps: int, scale: float, 
     ):
         values = np.asarray(factors)
         rate *= _at(values / values.mean(), t, period)
-    for burst in arrivals.bursts:
-        rate *= np.exp(_gaussian(steps, burst.tau_s, rng) * np.sqrt(burst.variance) - burst.variance / 2)
+    rate *= np.exp(draw_log_rates(arrivals.bursts, steps, 1, STEP_S, rng)[:, 0])
     count = rng.poisson(rate / (1 + arrivals.echo))
     count[1:] += rng.binomial(count[:-1], arrivals.echo)
     moment = np.repeat(np.arange(steps, dtype=np.int64) * STEP_S, count) + rng.integers(0, STEP_S, int(count.sum()))
     return np.sort(moment)
-
-
-def _gaussian(steps: int, tau_s: float, rng: np.random.Generator) -> F64:
-    """A stationary unit-variance path with correlation ``exp(-t / tau)``."""
-    noise = rng.standard_normal(steps)
-    if tau_s == 0:
-        return noise
-    keep = float(np.exp(-STEP_S / tau_s))
-    fresh = float(np.sqrt(1 - keep * keep))
-    path = np.empty(steps)
-    at = noise[0]
-    for i, kick in enumerate(noise.tolist()):
-        at = kick if i == 0 else keep * at + fresh * kick
-        path[i] = at
-    return path

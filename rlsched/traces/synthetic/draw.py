@@ -9,6 +9,7 @@ from rlsched.rng import stream
 from rlsched.traces.columns import I64, UNKNOWN, Drop, DropReport, Trace, Usage
 from rlsched.traces.synthetic.arrivals import STEP_S, draw_moments, draw_sizes
 from rlsched.traces.synthetic.lifetimes import draw_lives
+from rlsched.traces.synthetic.mix import draw_mixed
 from rlsched.traces.synthetic.profile import Profile
 from rlsched.traces.synthetic.sizes import ATOM_COLUMNS, draw_codes
 from rlsched.traces.synthetic.usage import UsagePart
@@ -113,9 +114,12 @@ def _draw_stream(profile: Profile, i: int, before: int, steps: int, scale: float
     """Arrival, departure, atom and batch of every task of one stream; times from the start of the draw."""
     part = profile.streams[i]
     moment = draw_moments(part.arrivals, -before, before + steps, scale, stream(seed, "arrivals", i))
+    step = moment // STEP_S
     moment = moment - before * STEP_S
     size = draw_sizes(part.arrivals, moment.size, stream(seed, "batches", i))
-    code = draw_codes(part.sizes, size, stream(seed, "sizes", i))
+    share = np.asarray(part.sizes.atom_share, np.float64)
+    heads = draw_mixed(share, part.sizes.drift, step, before + steps, stream(seed, "mix", i))
+    code = draw_codes(part.sizes, heads, size, stream(seed, "sizes", i))
     arrive = np.repeat(moment, size)
     batch = np.repeat(np.arange(moment.size, dtype=np.int64), size) * len(profile.streams) + i
     if part.lifetimes is None:

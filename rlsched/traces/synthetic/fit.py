@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import F64, I64, Trace, Usage
-from rlsched.traces.synthetic.arrivals import WEEK_DAYS, fit_arrivals
+from rlsched.traces.synthetic.arrivals import STEP_S, WEEK_DAYS, fit_arrivals
 from rlsched.traces.synthetic.batches import batches
 from rlsched.traces.synthetic.busy import busy_part
 from rlsched.traces.synthetic.lifetimes import Lifetimes, fit_lifetimes, observed_lives
+from rlsched.traces.synthetic.mix import fit_drift
 from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import fit_atoms, fit_sizes
 from rlsched.traces.synthetic.tables import significant
@@ -85,6 +86,13 @@ def fit_tasks(
                     update={
                         "atom_share": tuple(significant(share, digits).tolist()),
                         "repeat": float(significant(sizes.repeat, digits)),
+                        "drift": fit_drift(
+                            atoms.code[head_row[timed]],
+                            (when[head_row[timed]] // STEP_S).astype(np.int64),
+                            int(np.ceil(observed_s / STEP_S)),
+                            n_atoms,
+                            digits,
+                        ),
                     }
                 ),
                 lifetimes=lives if lives is not None else pooled,

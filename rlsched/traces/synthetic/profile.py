@@ -69,6 +69,9 @@ class Profile(Spec):
         for i, stream in enumerate(self.streams):
             if len(stream.sizes.atom_share) != len(every):
                 raise ValueError(f"streams.{i}.sizes.atom_share must have {len(every)} numbers, one for each atom")
+            drifting = [atom for one in stream.sizes.drift for atom in one.atoms]
+            if len(set(drifting)) != len(drifting) or not set(drifting) <= set(every):
+                raise ValueError(f"streams.{i}.sizes.drift must name atoms 0..{len(every) - 1}, each once")
             lives = stream.lifetimes
             if lives is not None and sorted(a for curve in lives.curves for a in curve.atoms) != every:
                 raise ValueError(f"streams.{i}.lifetimes.curves must cover every atom once")

@@ -10,6 +10,7 @@ from pydantic import Field
 from rlsched.errors import TraceError
 from rlsched.spec import Spec
 from rlsched.traces.columns import F64, I64, Trace
+from rlsched.traces.synthetic.mix import Drift
 from rlsched.traces.synthetic.tables import Weights
 
 GRID_PER_OCTAVE = 4  # rare requests are first moved to this grid, a step of 19 %
@@ -34,6 +35,7 @@ class Sizes(Spec):
 
     atom_share: Weights = Field(description="share of the batches that begin with each atom")
     repeat: float = Field(ge=0, le=1, description="probability that a later task asks for what the first asked")
+    drift: tuple[Drift, ...] = Field(default=(), description="how the shares move, see mix.py")
 
 
 class AtomFit(NamedTuple):
@@ -141,11 +143,10 @@ def fit_sizes(code: I64, batch: I64, n_atoms: int) -> Sizes:
     return Sizes(atom_share=tuple(share.tolist()), repeat=float(max(repeat, 0.0)))
 
 
-def draw_codes(sizes: Sizes, batch_size: I64, rng: np.random.Generator) -> I64:
-    """Atom of every task of the given batches, ``(sum of batch_size,)`` int64."""
+def draw_codes(sizes: Sizes, heads: I64, batch_size: I64, rng: np.random.Generator) -> I64:
+    """Atom of every task of batches with the given heads, ``(sum of batch_size,)`` int64."""
     share = np.asarray(sizes.atom_share, dtype=np.float64)
     cumulative: F64 = np.cumsum(share / share.sum())
-    heads = np.searchsorted(cumulative, rng.random(batch_size.size), side="right")
     first = np.cumsum(batch_size) - batch_size
     code = np.repeat(heads, batch_size)
     fresh = rng.random(code.size) >= sizes.repeat

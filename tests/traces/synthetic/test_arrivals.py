@@ -3,7 +3,8 @@ import pytest
 from traces_synthetic_builders import arrivals
 
 from rlsched.rng import stream
-from rlsched.traces.synthetic.arrivals import Burst, draw_moments, draw_sizes, fit_arrivals, size_table
+from rlsched.traces.synthetic.arrivals import draw_moments, draw_sizes, fit_arrivals, size_table
+from rlsched.traces.synthetic.gaussian import Component
 
 
 def moments(process, days, seed=0, scale=1.0, first=0):
@@ -41,7 +42,7 @@ def test_poisson_arrivals_show_no_bursts_and_no_echo():
 
 
 def test_burst_variance_and_memory_are_recovered():
-    process = arrivals(30.0, bursts=(Burst(tau_s=7200.0, variance=0.25),))
+    process = arrivals(30.0, bursts=(Component(tau_s=7200.0, variance=0.25),))
     fits = [refit(process, 20, seed) for seed in range(4)]
     total = np.mean([sum(b.variance for b in f.bursts) for f in fits])
     slow = np.mean([sum(b.variance for b in f.bursts if b.tau_s >= 1800) for f in fits])
@@ -62,7 +63,7 @@ def test_echo_survives_scaling_down_but_a_burst_fades():
         return float((x[1:] * x[:-1]).mean() / x.var())
 
     assert lag_one(arrivals(4.0, echo=0.5)) > 0.25
-    assert lag_one(arrivals(4.0, bursts=(Burst(tau_s=1800.0, variance=0.25),))) < 0.12
+    assert lag_one(arrivals(4.0, bursts=(Component(tau_s=1800.0, variance=0.25),))) < 0.12
 
 
 def test_moments_ascend_inside_the_window_also_when_it_starts_before_zero():

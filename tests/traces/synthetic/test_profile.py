@@ -62,6 +62,11 @@ def test_unknown_key_is_refused(tmp_path: Path):
     [
         (("streams", 0, "sizes", "atom_share"), [0.5], "atom_share must have 2 numbers"),
         (("streams", 0, "sizes", "atom_share"), [0.0, 0.0], "atom_share: must be >= 0 and not all 0"),
+        (
+            ("streams", 0, "sizes", "drift"),
+            [{"atoms": [9], "components": [{"tau_s": 0, "variance": 1}]}],
+            "drift must name atoms 0..1, each once",
+        ),
         (("streams", 0, "arrivals", "batch_size_edges"), [5, 2, 1], "batch_size_edges must ascend from at least 1"),
         (("streams", 0, "arrivals", "batch_size_share"), [1.0], "batch_size_share must have 2 numbers"),
         (("streams", 0, "arrivals", "day_factors"), [-1.0] * 48, "day_factors: must be >= 0 and not all 0"),

@@ -43,12 +43,14 @@ def test_nothing_common_is_refused_with_what_to_do():
 def test_repeat_probability_is_recovered_from_batches():
     sizes = Sizes(atom_share=(0.6, 0.3, 0.1), repeat=0.7)
     batch_size = np.full(20_000, 4)
-    code = draw_codes(sizes, batch_size, stream(1, "c"))
+    heads = stream(1, "h").choice(3, size=batch_size.size, p=sizes.atom_share)
+    code = draw_codes(sizes, heads, batch_size, stream(1, "c"))
     found = fit_sizes(code, np.repeat(np.arange(20_000), 4), 3)
     assert abs(found.repeat - 0.7) < 0.02
     assert np.abs(np.asarray(found.atom_share) - sizes.atom_share).max() < 0.02
 
 
 def test_batches_that_always_repeat_are_uniform():
-    code = draw_codes(Sizes(atom_share=(0.5, 0.5), repeat=1.0), np.full(100, 5), stream(1, "c"))
+    heads = np.arange(100) % 2
+    code = draw_codes(Sizes(atom_share=(0.5, 0.5), repeat=1.0), heads, np.full(100, 5), stream(1, "c"))
     assert (np.ptp(code.reshape(100, 5), axis=1) == 0).all()

@@ -4,7 +4,8 @@ import numpy as np
 
 from rlsched.rng import stream
 from rlsched.traces.columns import Trace, Usage
-from rlsched.traces.synthetic.arrivals import Arrivals, Burst
+from rlsched.traces.synthetic.arrivals import Arrivals
+from rlsched.traces.synthetic.gaussian import Component
 from rlsched.traces.synthetic.lifetimes import Curve, Lifetimes
 from rlsched.traces.synthetic.profile import Disclosure, Origin, Profile, Stream
 from rlsched.traces.synthetic.sizes import Atom, Sizes
@@ -14,7 +15,7 @@ def arrivals(
     per_step: float = 4.0,
     *,
     day_swing: float = 0.0,
-    bursts: tuple[Burst, ...] = (),
+    bursts: tuple[Component, ...] = (),
     echo: float = 0.0,
     schedule: tuple[float, ...] = (1.0,),
 ):
