@@ -127,8 +127,8 @@ def decide_all(world: World, state: State, machines: I64, policy: PolicyArrays |
                 f"machine must be in 0..{len(fleet) - 1}, or {REFUSE} to refuse: got {machines[n]} in copy {n}."
             )
         raise PolicyError(
-            f"machine {machines[n]} ({fleet.machine_id[machines[n]]!r}) cannot hold task {task} "
-            f"({world.trace.task_id[task]!r}) now, in copy {n}. Choose only where the action mask is 1."
+            f"machine {machines[n]} ({str(fleet.machine_id[machines[n]])!r}) cannot hold task {task} "
+            f"({str(world.trace.task_id[task])!r}) now, in copy {n}. Choose only where the action mask is 1."
         )
 
 
