@@ -12,8 +12,9 @@ from rlsched.errors import PolicyError, SpecError, TraceError
 from rlsched.policies.heuristic import Heuristic
 from rlsched.sim.events import FAIL, REPAIR, MachineEvents
 from rlsched.sim.options import PlacementOptions
+from rlsched.sim.outcome import outcome_of
 from rlsched.sim.power import PowerCurve
-from rlsched.sim.reference import Reference, outcome_of
+from rlsched.sim.reference import Reference
 from rlsched.sim.simulate import REFUSE, advance_all, decide_all, run_policy
 from rlsched.sim.world import Window, World
 from rlsched.traces.columns import Machines, Trace

@@ -16,7 +16,8 @@ from rlsched.errors import OurBug, TraceError
 from rlsched.policies.heuristic import Heuristic
 from rlsched.sim.feasible import fits
 from rlsched.sim.invariants import check_invariants
-from rlsched.sim.reference import Reference, outcome_of
+from rlsched.sim.outcome import outcome_of
+from rlsched.sim.reference import Reference
 from rlsched.sim.simulate import advance_all, decide_all, run_policy, run_tasks
 from rlsched.sim.state import REASONS, State
 from rlsched.sim.world import Window, World
