@@ -292,8 +292,12 @@ def record_touch(document: Document, ledger: Path) -> None:
         "commit": provenance["commit"],
         "run_id": provenance["run_id"],
     }
-    with ledger.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        with ledger.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise SpecError(f"cannot note the touch of the test split in {ledger}: {error.strerror}.") from None
 
 
 def read_ledger(ledger: Path, experiment: str) -> list[dict[str, Any]]:

@@ -1,0 +1,125 @@
+"""``rlsched evaluate``: policies × windows × seeds, a table, results and a report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the card's; can be repeated.")]
+Data = Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for results and report; runs/NAME by default.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
+
+PATIENCE_S = 2.0
+PLAIN_WIDTH = 100  # of a file or pipe, which has no width of its own
+
+
+@app.command()
+def evaluate(
+    experiment: Annotated[str, typer.Argument(help="Name of an experiment, its folder, or its card.")],
+    set_: Sets = None,
+    out: Out = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment and say who won, who did not, and by how much.
+
+    Writes results.json, results.parquet, report.html and the card to --out; an earlier run there
+    is replaced. A run on the test split is also noted in test-ledger.jsonl beside that folder.
+
+    Examples: rlsched evaluate placement-demo
+
+    rlsched evaluate experiments/placement-openb --set split=validation --out runs/openb
+
+    rlsched evaluate placement-demo --set policies=best_fit,fragmentation --json
+    """
+    from rlsched.evaluate.experiment import experiment_name
+    from rlsched.evaluate.kinds import find_card, kind_of, run_experiment
+    from rlsched.evaluate.results import LEDGER, check_out, dump, record_touch, write_run
+
+    overrides = set_ or []
+    card = find_card(experiment)
+    kind_of(card, overrides)
+    place = out if out is not None else Path("runs") / experiment_name(card)
+    check_out(place)
+    with showing_progress() as progress:
+        document = run_experiment(card, overrides, data_root=data, progress=progress)
+
+    def report(folder: Path) -> None:
+        from rlsched.report.html import write_report
+
+        write_report(document, folder, ledger=place.parent / LEDGER)
+
+    record_touch(document, place.parent / LEDGER)
+    write_run(document, place, card=card.read_text(), extra=report)
+    if as_json:
+        typer.echo(dump(document))
+    else:
+        from rich.console import Console
+
+        from rlsched.report.terminal import print_results
+
+        console = Console()
+        print_results(document, console if console.is_terminal else Console(width=PLAIN_WIDTH))
+    typer.echo(f"Results and report are in {place}.", err=True)
+
+
+@contextmanager
+def showing_progress() -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on standard error: on a terminal, and once it has taken over two seconds.
+
+    Yields
+    ------
+    callable
+        ``progress(text, share)``.
+    """
+    if _must_compile():
+        typer.echo("compiling the simulator, about 30 s, once", err=True)
+    if not sys.stderr.isatty():
+        yield lambda _text, _share: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    began = time.monotonic()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("starting", total=1.0)
+    shown = False
+
+    def progress(text: str, share: float) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - began > PATIENCE_S:
+            bar.start()
+            shown = True
+        bar.update(task, description=text, completed=share)
+
+    try:
+        yield progress
+    finally:
+        if shown:
+            bar.stop()
+
+
+def _must_compile() -> bool:
+    """True when no compiled event loop is on disk for the present sources."""
+    from rlsched.assets import package_dir
+    from rlsched.sim.compile import cache_folder
+
+    folder = cache_folder(package_dir() / "sim")
+    return folder is None or not any(folder.rglob("select.run_rule-*.nbi"))

@@ -1,0 +1,79 @@
+"""Kinds of experiments: the card's ``kind`` → the module that runs it, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rlsched.assets import find_asset
+from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.results import Document
+from rlsched.spec import Spec, apply_overrides, read_toml
+
+Progress = Callable[[str, float], None]
+
+#: Kind → (module with ``run``, the card's spec in it). A new kind is a module and a line here.
+KINDS = {
+    "placement": ("rlsched.evaluate.placement", "PlacementExperiment"),
+    "consolidation": ("rlsched.evaluate.consolidation", "ConsolidationExperiment"),
+    "fgd": ("rlsched.evaluate.fgd", "FgdExperiment"),
+}
+
+
+def find_card(name: str) -> Path:
+    """The card of an experiment: a name, its folder, or the TOML file.
+
+    Raises
+    ------
+    SpecError
+        When there is none; names the nearest.
+    """
+    path = find_asset("experiments", name)
+    card = path / "experiment.toml" if path.is_dir() else path
+    if not card.is_file():
+        raise SpecError(f"no experiment in {path}: there is no experiment.toml. Name another folder, or add one.")
+    return card
+
+
+def kind_of(card: Path, overrides: Sequence[str] = ()) -> str:
+    """The card's kind.
+
+    Raises
+    ------
+    SpecError
+        When it is missing or not known.
+    """
+    kind = apply_overrides(read_toml(card), overrides, {}).get("kind")
+    if kind is None:
+        raise SpecError(f"{card}: kind is required and was not given. Known: {', '.join(sorted(KINDS))}.")
+    if kind not in KINDS:
+        raise SpecError(f"{card}: unknown kind {kind!r}.{did_you_mean(str(kind), KINDS)}")
+    return str(kind)
+
+
+def spec_of(kind: str) -> type[Spec]:
+    """The spec that a kind's card fills."""
+    module, name = KINDS[kind]
+    found: type[Spec] = getattr(import_module(module), name)
+    return found
+
+
+def run_experiment(
+    card: Path,
+    overrides: Sequence[str] = (),
+    *,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+) -> Document:
+    """Run an experiment of any kind; see the ``run`` of its module.
+
+    Returns
+    -------
+    dict
+        The document of ``docs/json.md``.
+    """
+    module: Any = import_module(KINDS[kind_of(card, overrides)][0])
+    document: Document = module.run(card, overrides, data_root=data_root, progress=progress)
+    return document

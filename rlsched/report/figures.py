@@ -1,0 +1,128 @@
+"""Dot-and-interval plots as inline SVG that follows the page's colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlsched.errors import MissingDataError
+
+#: Drawn in these colours, then replaced by the page's own (CSS variables), so that one picture
+#: serves light and dark.
+_INK, _SOFT, _ACCENT = "#010101", "#020202", "#030303"
+_CSS = {_INK: "var(--ink)", _SOFT: "var(--soft)", _ACCENT: "var(--accent)"}
+_WIDTH_IN, _ROW_IN, _MARGIN_IN = 3.9, 0.2, 0.6
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One line of a plot.
+
+    Parameters
+    ----------
+    label : str
+    value : float
+    low, high : float or None
+        Ends of the interval.
+    marked : bool
+        Drawn in the accent colour: the leader.
+    hollow : bool
+        Drawn as a ring: a reference.
+    """
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    marked: bool = False
+    hollow: bool = False
+
+
+def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
+    """Draw values with intervals, the first on top.
+
+    Parameters
+    ----------
+    dots : sequence of Dot
+    axis : str
+        What the horizontal axis shows.
+    name : str
+        Prefix of every id in the picture, so that several can lie in one page.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element that scales with its container; the same for the same input.
+
+    Raises
+    ------
+    MissingDataError
+        Without matplotlib.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingDataError(
+            f"the report needs {error.name}. Install it with: pip install 'rlsched[report]'"
+        ) from None
+
+    height = _MARGIN_IN + _ROW_IN * len(dots)
+    style: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "font.size": 9,
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+        "axes.edgecolor": _SOFT,
+        "grid.color": _SOFT,
+    }
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        axes = figure.add_subplot()
+        for row, dot in enumerate(dots):
+            colour = _ACCENT if dot.marked else _INK
+            if dot.low is not None and dot.high is not None:
+                axes.plot([dot.low, dot.high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
+            axes.plot(
+                [dot.value],
+                [row],
+                marker="D" if dot.hollow else "o",
+                markersize=5,
+                color=colour,
+                linestyle="none",
+            )
+        axes.set_yticks(range(len(dots)), [dot.label for dot in dots])
+        axes.invert_yaxis()
+        axes.set_xlabel(axis)
+        axes.grid(axis="x", linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=0)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(buffer.getvalue(), name)
+
+
+def _inline(text: str, name: str) -> str:
+    """A whole SVG file → an element for a page."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1)
+    text = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
+    for drawn, wanted in _CSS.items():
+        text = text.replace(drawn, wanted)
+    return text.strip()
+
+
+def axis_values(values: Sequence[Any], *, percent: bool) -> list[float | None]:
+    """Values as an axis shows them: shares as percent."""
+    return [None if value is None else float(value) * (100 if percent else 1) for value in values]
