@@ -16,14 +16,12 @@ import numpy.typing as npt
 
 from rlsched.envs.problem import PlacementProblem, PlacementSettings
 from rlsched.errors import PolicyError, SpecError
-from rlsched.observe.placement import ObservationArrays, Observer
+from rlsched.observe.placement import ObservationArrays, Observer, device_choice
 from rlsched.reward.compose import Rewarder
 from rlsched.rng import stream_seed
 from rlsched.sim import state as st
 from rlsched.sim.kernel import open_copy
-from rlsched.sim.rules import R_FRAGMENTATION
-from rlsched.sim.select import GPU_BEST, GPU_SCORE, PolicyArrays
-from rlsched.sim.simulate import advance_all, decide_all, default_devices
+from rlsched.sim.simulate import advance_all, decide_all
 from rlsched.sim.state import State
 from rlsched.sim.world import T_ARRIVE, Window, World
 
@@ -52,14 +50,7 @@ class Episodes:
         world = problem.world
         longest = max(problem.windows, key=lambda window: window.hi - window.lo)
         self.state: State = world.start([longest] * n_copies)
-        self.observer = Observer(
-            world,
-            n_copies,
-            prior=settings.prior,
-            shortlist=settings.shortlist,
-            n_candidates=settings.candidates,
-            best=settings.best,
-        )
+        self.observer = Observer(world, n_copies, settings)
         self.rewarder = Rewarder(world, n_copies, settings.reward)
         self._devices = device_choice(settings.devices, world)
         #: Seed of each copy, and episodes it has begun.
@@ -214,24 +205,6 @@ def reopen(world: World, state: State, n: int, window: Window, seed: int) -> Non
         array[n] = -1 if name in ("gpu", "queue", "group_head") else 0
     start = world.arrays.task_f[window.lo, T_ARRIVE] if math.isinf(window.start_s) else window.start_s
     open_copy(world.arrays, arrays.copy_view(n), window.lo, window.hi, start, window.stop_s, window.fleet, int(seed))
-
-
-def device_choice(devices: str, world: World) -> PolicyArrays:
-    """How the GPU inside a chosen machine is picked, as :func:`rlsched.sim.simulate.decide_all` takes it.
-
-    Raises
-    ------
-    SpecError
-        For ``"score"`` in a world that does not measure GPU fragmentation.
-    """
-    plain = default_devices()
-    if devices == "best":
-        return plain
-    if world.options.fragmentation != "gpu":
-        raise SpecError("devices='score' picks GPUs by fragmentation: set fragmentation to 'gpu', or devices='best'.")
-    return plain._replace(
-        gpu_choice={"best": GPU_BEST, "score": GPU_SCORE}[devices], rules=np.array([R_FRAGMENTATION], np.int64)
-    )
 
 
 def _like(out: ObservationArrays) -> ObservationArrays:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import SpecError, did_you_mean
 from rlsched.observe import features as ft
+from rlsched.observe.settings import ObservationSettings
 from rlsched.observe.shortlist import (
     BlendArrays,
     Scratch,
@@ -31,7 +32,7 @@ from rlsched.sim.compile import bare_njit
 from rlsched.sim.kernel import copy_of
 from rlsched.sim.power import watts
 from rlsched.sim.scoring import LIFETIME_STEPS, pick_devices, score_parts
-from rlsched.sim.select import machines_of, request_of
+from rlsched.sim.select import GPU_SCORE, PolicyArrays, machines_of, request_of
 from rlsched.sim.simulate import default_devices
 from rlsched.sim.state import State
 from rlsched.sim.world import World, WorldArrays
@@ -129,37 +130,22 @@ class Observer:
     world : World
     n_copies : int
         Copies the scratch memory is for.
-    prior : mapping of str to float
-        Rule → weight of the heuristic that learning starts from; it orders the candidates.
-    shortlist : sequence of mappings
-        Further heuristics that name candidates.
-    n_candidates : int or "all"
-        ``K``; ``"all"``: as many as the largest machine list has machines.
-    best : int
-        Machines each heuristic names before the prior fills up.
+    settings : ObservationSettings
+        ``candidates``, ``prior``, ``shortlist`` and ``best`` of it.
     budget_mib : int
         See :func:`rlsched.observe.shortlist.make_scratch`.
 
     Raises
     ------
     SpecError
-        Unknown rule, a rule that needs fragmentation in a world without, or a number out of range.
+        A weight that is not finite, or a rule that needs fragmentation in a world without.
     """
 
-    def __init__(
-        self,
-        world: World,
-        n_copies: int,
-        *,
-        prior: Mapping[str, float],
-        shortlist: Sequence[Mapping[str, float]] = (),
-        n_candidates: int | Literal["all"] = 16,
-        best: int = 2,
-        budget_mib: int = 256,
-    ) -> None:
+    def __init__(self, world: World, n_copies: int, settings: ObservationSettings, *, budget_mib: int = 256) -> None:
+        prior, shortlist, best = settings.prior, settings.shortlist, settings.best
         w = world.arrays
         check_blends([prior, *shortlist], world.options.fragmentation)
-        self.n_candidates = _count(n_candidates, w.fleet_i.shape[2], best)
+        self.n_candidates = w.fleet_i.shape[2] if settings.candidates == "all" else settings.candidates
         self.world = world
         self.n_copies = n_copies
         extra = () if world.options.fragmentation == "none" else ("fragmentation",)
@@ -223,14 +209,25 @@ def check_blends(blends: Sequence[Mapping[str, float]], fragmentation: str) -> N
                 )
 
 
-def _count(n_candidates: int | str, n_machines: int, best: int) -> int:
-    if n_candidates == "all":
-        n_candidates = n_machines
-    if not isinstance(n_candidates, int) or not 1 <= n_candidates <= 100_000:
-        raise SpecError(f"candidates must be a whole number from 1 to 100000, or 'all': got {n_candidates!r}.")
-    if best < 1:
-        raise SpecError(f"best must be >= 1: got {best}.")
-    return n_candidates
+def device_choice(devices: str, world: World) -> PolicyArrays:
+    """How the GPU inside a chosen machine is picked, as :func:`rlsched.sim.simulate.decide_all` takes it.
+
+    Parameters
+    ----------
+    devices : {"best", "score"}
+        See ``Heuristic``; ``score`` is by real-valued fragmentation.
+
+    Raises
+    ------
+    SpecError
+        For ``"score"`` in a world that does not measure GPU fragmentation.
+    """
+    plain = default_devices()
+    if devices == "best":
+        return plain
+    if world.options.fragmentation != "gpu":
+        raise SpecError("devices='score' picks GPUs by fragmentation: set fragmentation to 'gpu', or devices='best'.")
+    return plain._replace(gpu_choice=GPU_SCORE, rules=np.array([ru.R_FRAGMENTATION], np.int64))
 
 
 def _scales(w: WorldArrays) -> F64:

@@ -1,0 +1,138 @@
+"""Network → ``policy.onnx``: normaliser and mask rule inside the graph, everything else in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlsched.agents.network import CandidateScorer
+from rlsched.errors import OurBug
+from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES, SCHEMA_VERSION
+from rlsched.observe.settings import ObservationSettings
+from rlsched.policies.learned import INPUTS, KIND, OUTPUTS, LearnedPolicy, load_policy
+
+OPSET = 17
+#: Largest difference of a logit between torch and onnxruntime.
+PARITY = 1e-5
+MAX_EXPORT_BYTES = 2**20
+
+
+def export_policy(
+    path: Path, network: CandidateScorer, settings: ObservationSettings, metadata: dict[str, Any]
+) -> LearnedPolicy:
+    """Write a policy file and check that it answers as the network does.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced as a whole, or left alone.
+    network : CandidateScorer
+    settings : ObservationSettings
+    metadata : dict
+        ``name`` and what else the file should say of itself; JSON values.
+
+    Returns
+    -------
+    LearnedPolicy
+        The file, loaded.
+
+    Raises
+    ------
+    OurBug
+        When the file answers differently, or is larger than a policy should be.
+    """
+    import onnx
+
+    network = network.eval()
+    graph = _trace(network)
+    stated = {
+        "kind": KIND,
+        "schema_version": SCHEMA_VERSION,
+        "candidate_features": list(CANDIDATE_NAMES),
+        "global_features": list(GLOBAL_NAMES),
+        "observation": settings.model_dump(mode="json"),
+        **metadata,
+    }
+    onnx.helper.set_model_props(graph, {key: json.dumps(value) for key, value in stated.items()})
+    onnx.checker.check_model(graph, full_check=True)
+    data = graph.SerializeToString(deterministic=True)
+    if len(data) > MAX_EXPORT_BYTES:
+        raise OurBug(f"a policy file should be at most {MAX_EXPORT_BYTES:,} bytes: this one has {len(data):,}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    try:
+        worst = parity(network, load_policy(partial))
+        if not worst <= PARITY:
+            raise OurBug(f"{path} answers {worst:g} away from the network; at most {PARITY:g} is allowed.")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return load_policy(path)
+
+
+def parity(network: CandidateScorer, policy: LearnedPolicy, n: int = 64, seed: int = 0) -> float:
+    """Largest difference between the logits of network and file, relative to their size beyond 1.
+
+    Random observations inside the stated ranges, half of the candidates masked; masked logits
+    must be equal.
+    """
+    from rlsched.agents.validate import logits_of
+
+    worst = 0.0
+    draw = np.random.Generator(np.random.PCG64(seed))
+    for k in (1, 2, 16, 33):
+        observation = random_observation(draw, n, k)
+        ours, theirs = logits_of(network, observation), policy.logits(observation)
+        worst = max(worst, float((np.abs(ours - theirs) / np.maximum(1.0, np.abs(ours))).max()))
+    return worst
+
+
+def random_observation(draw: np.random.Generator, n: int, k: int) -> dict[str, Any]:
+    """``n`` observations of ``k`` candidates, uniform in the stated ranges, at least one allowed."""
+    from rlsched.observe.features import CANDIDATE_FEATURES, GLOBAL_FEATURES
+
+    ranges = [np.array([[f.low, f.high] for f in part], np.float32) for part in (CANDIDATE_FEATURES, GLOBAL_FEATURES)]
+    candidates = draw.uniform(*ranges[0].T, size=(n, k, len(CANDIDATE_FEATURES))).astype(np.float32)
+    mask = (draw.random((n, k)) < 0.5).astype(np.int8)
+    mask[:, 0] = 1
+    candidates *= mask[:, :, None]
+    candidates[:, :, CANDIDATE_NAMES.index("prior")] *= np.float32(0.99)  # its end means infinitely far behind
+    situation = draw.uniform(*ranges[1].T, size=(n, len(GLOBAL_FEATURES))).astype(np.float32)
+    return {"candidates": candidates, "globals": situation, "action_mask": mask}
+
+
+def _trace(network: CandidateScorer) -> Any:
+    import onnx
+
+    n, k = 2, 3
+    example = (
+        torch.zeros(n, k, len(CANDIDATE_NAMES)),
+        torch.zeros(n, len(GLOBAL_NAMES)),
+        torch.ones(n, k, dtype=torch.int8),
+    )
+    axes = {name: {0: "n", 1: "k"} for name in ("candidates", "action_mask", "logits")}
+    axes |= {"globals": {0: "n"}, "action": {0: "n"}}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The tracing exporter is the smaller and quieter of torch's two; it says that it is the older one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        file = Path(folder) / "policy.onnx"
+        torch.onnx.export(
+            network,
+            example,
+            str(file),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_axes=axes,
+            do_constant_folding=True,
+        )
+        return onnx.load(str(file), load_external_data=False)

@@ -1,0 +1,122 @@
+"""The network: one scorer shared by all candidates, a prior it starts from, a value of the situation.
+
+It knows neither the number of machines nor that of candidates, so a policy trained on 60
+machines with 16 candidates also answers for 1,200 with 32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES
+
+MASKED = -1e9  # logit of a masked candidate
+_PRIOR = CANDIDATE_NAMES.index("prior")
+
+
+class CandidateScorer(nn.Module):
+    """Logit of every candidate and value of the situation.
+
+    ``logit = prior_scale · (score − best score of the prior heuristic) + network``. The last
+    layer of the network starts at zero, so before the first update the largest logit is the
+    prior heuristic's choice, whatever the normaliser.
+
+    Parameters
+    ----------
+    hidden : int
+        Width of the two layers of the scorer and of the value network.
+    prior_scale : float
+        How sharply the prior decides: the larger, the less is explored at the start.
+    """
+
+    candidate_mean: torch.Tensor
+    candidate_scale: torch.Tensor
+    global_mean: torch.Tensor
+    global_scale: torch.Tensor
+    prior_scale: torch.Tensor
+
+    def __init__(self, hidden: int, prior_scale: float) -> None:
+        super().__init__()
+        n_candidate, n_global = len(CANDIDATE_NAMES), len(GLOBAL_NAMES)
+        self.register_buffer("candidate_mean", torch.zeros(n_candidate))
+        self.register_buffer("candidate_scale", torch.ones(n_candidate))
+        self.register_buffer("global_mean", torch.zeros(n_global))
+        self.register_buffer("global_scale", torch.ones(n_global))
+        self.register_buffer("prior_scale", torch.tensor(float(prior_scale)))
+        self.embed_candidate = nn.Linear(n_candidate, hidden)
+        self.embed_global = nn.Linear(n_global, hidden)
+        self.embed_context = nn.Linear(hidden, hidden, bias=False)
+        self.second = nn.Linear(hidden, hidden)
+        self.score = nn.Linear(hidden, 1)
+        self.value_first = nn.Linear(n_global + 2 * hidden, hidden)
+        self.value_second = nn.Linear(hidden, hidden)
+        self.value = nn.Linear(hidden, 1)
+        for layer in (self.embed_candidate, self.embed_global, self.embed_context, self.second):
+            nn.init.orthogonal_(layer.weight, gain=2**0.5)
+        for layer in (self.value_first, self.value_second):
+            nn.init.orthogonal_(layer.weight, gain=2**0.5)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+        nn.init.orthogonal_(self.value.weight, gain=0.1)
+        nn.init.zeros_(self.value.bias)
+
+    def normalise_by(self, candidates: npt.NDArray[np.float32], situations: npt.NDArray[np.float32]) -> None:
+        """Fix the normaliser: mean 0 and standard deviation 1 over these rows.
+
+        A feature that did not vary is left as it is less its mean: dividing by what is almost
+        zero would blow up the first value that differs.
+
+        Parameters
+        ----------
+        candidates : (rows, F)
+            Of real candidates only.
+        situations : (rows, G)
+        """
+        for name, rows in (("candidate", candidates), ("global", situations)):
+            wide = rows.astype(np.float64)
+            std = wide.std(axis=0)
+            getattr(self, f"{name}_mean").copy_(torch.from_numpy(wide.mean(axis=0)))
+            getattr(self, f"{name}_scale").copy_(torch.from_numpy(np.where(std > 1e-3, 1.0 / np.maximum(std, 1e-3), 1)))
+
+    def _embed(
+        self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        x = (candidates - self.candidate_mean) * self.candidate_scale  # (N, K, F)
+        g = (situation - self.global_mean) * self.global_scale  # (N, G)
+        first = self.embed_candidate(x)  # (N, K, H)
+        here = mask.to(x.dtype).unsqueeze(-1)  # (N, K, 1)
+        rows = torch.relu(first) * here
+        mean = rows.sum(dim=1) / torch.clamp(here.sum(dim=1), min=1.0)  # (N, H)
+        return first, g, mean, rows
+
+    def logits(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logit of every candidate, (N, K); ``MASKED`` where the mask is 0."""
+        first, g, mean, _ = self._embed(candidates, situation, mask)
+        around = self.embed_global(g) + self.embed_context(mean)  # (N, H)
+        hidden = torch.relu(first + around.unsqueeze(1))
+        hidden = torch.relu(self.second(hidden))
+        return self._with_prior(self.score(hidden).squeeze(-1), candidates, mask)
+
+    def values(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Value of the situation, (N, 1); defined without any candidate too."""
+        _, g, mean, rows = self._embed(candidates, situation, mask)
+        x = torch.cat([g, mean, rows.amax(dim=1)], dim=1)
+        x = torch.relu(self.value_first(x))
+        out: torch.Tensor = self.value(torch.relu(self.value_second(x)))
+        return out
+
+    def forward(
+        self, candidates: torch.Tensor, situation: torch.Tensor, action_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Greedy action (N,) int64 and logits (N, K): what is exported."""
+        logits = self.logits(candidates, situation, action_mask)
+        return torch.argmax(logits, dim=1), logits
+
+    def _with_prior(self, scores: torch.Tensor, candidates: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        squashed = candidates[:, :, _PRIOR]  # −x / (1 + x), x: how far behind the prior's best
+        behind = squashed / torch.clamp(1.0 + squashed, min=1e-6)
+        logits = self.prior_scale * behind + scores
+        return torch.where(mask.to(logits.dtype) > 0, logits, torch.full_like(logits, MASKED))
