@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rlsched.sim.compile import bare_njit
+from rlsched.sim.consolidation.compiled import inner
 from rlsched.sim.consolidation.policy import (
     FALLBACK_THRESHOLD,
     HISTORY,
@@ -24,21 +24,20 @@ from rlsched.sim.semantics import SemanticsCode
 NOBODY = -1
 
 
-@bare_njit
-def needs_past(q: SemanticsCode, p: PolicyCode, n: int) -> bool:
+@inner
+def needs_past(detection: int, lr_weighted: bool) -> bool:
     """Does the detection look at single samples of a machine's history?"""
-    detection = p.detection[n]
-    return detection == IQR or detection == MAD or (detection == LRR and q.lr_weighted)
+    return detection == IQR or detection == MAD or (detection == LRR and lr_weighted)
 
 
-@bare_njit
+@inner
 def recall(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
     """Per VM, once a tick: length of its history and its own forecast."""
     if p.detection[n] == THR:
         return
     known = min(s.remembered[n], HISTORY)
     newest = (s.remembered[n] - 1) % HISTORY
-    trend = (p.detection[n] == LR or p.detection[n] == LRR) and not needs_past(q, p, n)
+    trend = (p.detection[n] == LR or p.detection[n] == LRR) and not needs_past(p.detection[n], q.lr_weighted)
     for vm in range(w.vm_cpu.shape[0]):
         if s.vm_host[n, vm] == NONE:
             continue
@@ -53,16 +52,16 @@ def recall(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, 
             x.vm_trend[vm] = own * w.vm_cpu[vm]
 
 
-@bare_njit
-def add_past(w: WorldCode, s: StateCode, n: int, row: F64, vm: int, host: int) -> None:
+@inner
+def add_past(row: F64, history: F64, remembered: int, cpu: float, capacity: float) -> None:
     """Add one VM's history to a machine's, newest first."""
-    newest = (s.remembered[n] - 1) % HISTORY
-    cpu, capacity = w.vm_cpu[vm], w.host_cpu[host]
-    for i in range(min(s.remembered[n], HISTORY)):
-        row[i] += s.history[n, vm, (newest - i) % HISTORY] * cpu / capacity
+    at = (remembered - 1) % HISTORY
+    for i in range(min(remembered, HISTORY)):
+        row[i] += history[at] * cpu / capacity
+        at = HISTORY - 1 if at == 0 else at - 1
 
 
-@bare_njit
+@inner
 def overloaded(
     w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, host: int, guest: int
 ) -> bool:
@@ -84,13 +83,19 @@ def overloaded(
             return requested > FALLBACK_THRESHOLD
         if requested > 1.0:
             return True  # the threshold is never above 1
-        _sample(w, s, n, x, host, guest)
+        for i in range(HISTORY):
+            x.values[i] = x.past[host, i]
+        if guest != NOBODY:
+            add_past(x.values, s.history[n, guest], s.remembered[n], w.vm_cpu[guest], capacity)
         spread: float = _iqr(x.values, reach) if detection == IQR else _mad(x.values, reach)
         return requested > 1.0 - parameter * spread
     if reach < TREND_SAMPLES:
         return requested > FALLBACK_THRESHOLD
-    if needs_past(q, p, n):
-        _sample(w, s, n, x, host, guest)
+    if needs_past(p.detection[n], q.lr_weighted):
+        for i in range(HISTORY):
+            x.values[i] = x.past[host, i]
+        if guest != NOBODY:
+            add_past(x.values, s.history[n, guest], s.remembered[n], w.vm_cpu[guest], capacity)
         forecast: float = _robust_forecast(x.values, x.tricube, x.fit[0], x.fit[1])
         return forecast * parameter >= 1.0
     trend: float = x.trend[host]
@@ -99,15 +104,7 @@ def overloaded(
     return trend / capacity * parameter >= 1.0
 
 
-@bare_njit
-def _sample(w: WorldCode, s: StateCode, n: int, x: Scratch, host: int, guest: int) -> None:
-    for i in range(HISTORY):
-        x.values[i] = x.past[host, i]
-    if guest != NOBODY:
-        add_past(w, s, n, x.values, guest, host)
-
-
-@bare_njit
+@inner
 def sort(values: F64, n: int) -> None:
     """Sort the first ``n`` values, ascending, in place."""
     for i in range(1, n):
@@ -119,7 +116,7 @@ def sort(values: F64, n: int) -> None:
         values[j] = value
 
 
-@bare_njit
+@inner
 def _median(ordered: F64, n: int) -> float:
     middle = n // 2
     high: float = ordered[middle]
@@ -127,7 +124,7 @@ def _median(ordered: F64, n: int) -> float:
     return high if n % 2 == 1 else (low + high) / 2.0
 
 
-@bare_njit
+@inner
 def _mad(values: F64, n: int) -> float:
     sort(values, n)
     middle = _median(values, n)
@@ -138,7 +135,7 @@ def _mad(values: F64, n: int) -> float:
     return deviation
 
 
-@bare_njit
+@inner
 def _iqr(values: F64, n: int) -> float:
     sort(values, n)
     low = math.floor(0.25 * (n + 1) + 0.5) - 1
@@ -147,7 +144,7 @@ def _iqr(values: F64, n: int) -> float:
     return spread
 
 
-@bare_njit
+@inner
 def _robust_forecast(newest_first: F64, near: F64, residuals: F64, weights: F64) -> float:
     top = TREND_SAMPLES - 1
     a, b = _line(newest_first, near)
@@ -166,7 +163,7 @@ def _robust_forecast(newest_first: F64, near: F64, residuals: F64, weights: F64)
     return ahead
 
 
-@bare_njit
+@inner
 def _line(newest_first: F64, weights: F64) -> tuple[float, float]:
     top = TREND_SAMPLES - 1
     total, sum_x, sum_y = 0.0, 0.0, 0.0
@@ -183,7 +180,7 @@ def _line(newest_first: F64, weights: F64) -> tuple[float, float]:
     return mean_y - slope * mean_x, slope
 
 
-@bare_njit
+@inner
 def sort_hosts(rows: I64, n: int, share: F64) -> None:
     """Sort the first ``n`` machine rows by share, then row; they come in ascending order of rows."""
     for i in range(1, n):
@@ -195,7 +192,7 @@ def sort_hosts(rows: I64, n: int, share: F64) -> None:
         rows[j] = row
 
 
-@bare_njit
+@inner
 def sort_vms(rows: I64, n: int, request: F64) -> None:
     """Sort the first ``n`` VM rows by request, largest first; equal ones keep their order."""
     for i in range(1, n):

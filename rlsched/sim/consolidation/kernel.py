@@ -8,6 +8,7 @@ is one compiled call, and so is one step of all copies of an environment.
 from __future__ import annotations
 
 from rlsched.sim.compile import bare_njit
+from rlsched.sim.consolidation.compiled import inner
 from rlsched.sim.consolidation.measure import (
     advance,
     append,
@@ -37,7 +38,7 @@ from rlsched.sim.semantics import SemanticsCode
 WAITING, COPYING, OVER = range(3)
 
 
-@bare_njit
+@inner
 def begin(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
     """Place the VMs of a new copy and run to its first decision."""
     for vm in range(w.vm_cpu.shape[0]):
@@ -56,7 +57,7 @@ def begin(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x
     to_next_decision(w, q, s, n, p, x)
 
 
-@bare_njit
+@inner
 def to_next_decision(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
     """Measure at the next tick, or close the meters where the trace ends."""
     limit_s = w.load.shape[0] * w.step_s
@@ -72,7 +73,7 @@ def to_next_decision(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: Po
     s.done[n] = True
 
 
-@bare_njit
+@inner
 def tick(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
     """Decide, carry the moves out, and run to the next decision of copy ``n``.
 
@@ -104,7 +105,7 @@ def tick(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x:
     to_next_decision(w, q, s, n, p, x)
 
 
-@bare_njit
+@inner
 def count_on(s: StateCode, n: int) -> int:
     """Machines that are on."""
     count = 0
@@ -114,7 +115,7 @@ def count_on(s: StateCode, n: int) -> int:
     return count
 
 
-@bare_njit
+@inner
 def schedule(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, moves: int) -> None:
     """Set start and end of each move, and wake machines that are off."""
     for move in range(moves):
@@ -133,7 +134,7 @@ def schedule(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, m
             s.sums[n, ENERGY] += q.wake_energy_wh * 3600.0
 
 
-@bare_njit
+@inner
 def start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, moves: int) -> None:
     """Start the moves due now, and share out CPU anew where something changed."""
     n_vms = w.vm_cpu.shape[0]
@@ -143,7 +144,7 @@ def start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, move
             x.move_phase[move] = COPYING
             x.copying[vm] = True
             x.waking[to] = False
-            append(s, n, to, n_vms + move)
+            append(s.after[n], s.before[n], s.first[n], s.last[n], to, n_vms + move)
             x.touched[to] = True
             x.touched[s.vm_host[n, vm]] = True
     for host in range(w.host_cpu.shape[0]):
@@ -152,7 +153,7 @@ def start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, move
             x.touched[host] = False
 
 
-@bare_njit
+@inner
 def finish(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, moves: int) -> None:
     """Run the moves of a tick to their end: every one is over before the next tick."""
     n_vms = w.vm_cpu.shape[0]
@@ -171,9 +172,9 @@ def finish(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, 
             if x.move_phase[move] == COPYING and x.move_end_s[move] == t:
                 vm, to = x.move_vm[move], x.move_to[move]
                 source = s.vm_host[n, vm]
-                unlink(s, n, source, vm)
-                unlink(s, n, to, n_vms + move)
-                append(s, n, to, vm)
+                unlink(s.after[n], s.before[n], s.first[n], s.last[n], source, vm)
+                unlink(s.after[n], s.before[n], s.first[n], s.last[n], to, n_vms + move)
+                append(s.after[n], s.before[n], s.first[n], s.last[n], to, vm)
                 s.vm_host[n, vm] = to
                 x.copying[vm] = False
                 x.move_phase[move] = OVER

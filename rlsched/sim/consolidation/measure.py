@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rlsched.sim.compile import bare_njit
+from rlsched.sim.consolidation.compiled import inner
 from rlsched.sim.consolidation.policy import HISTORY, NPA, PolicyCode
 from rlsched.sim.consolidation.reference_rules import ROUNDING_ABOVE_FULL
 from rlsched.sim.consolidation.state import (
@@ -13,6 +13,8 @@ from rlsched.sim.consolidation.state import (
     BEFORE_MEAN,
     DEGRADED,
     ENERGY,
+    F64,
+    I64,
     NONE,
     REMOVED,
     REQUESTED,
@@ -29,50 +31,49 @@ from rlsched.sim.power import TABLE, watts
 from rlsched.sim.semantics import SemanticsCode
 
 
-@bare_njit
-def append(s: StateCode, n: int, host: int, entry: int) -> None:
-    """Put an entry at the end of a machine's guest list."""
-    tail = s.last[n, host]
-    s.before[n, entry] = tail
-    s.after[n, entry] = NONE
+@inner
+def append(after: I64, before: I64, first: I64, last: I64, host: int, entry: int) -> None:
+    """Put an entry at the end of a machine's guest list (rows of one copy, as in the next)."""
+    tail = last[host]
+    before[entry] = tail
+    after[entry] = NONE
     if tail == NONE:
-        s.first[n, host] = entry
+        first[host] = entry
     else:
-        s.after[n, tail] = entry
-    s.last[n, host] = entry
+        after[tail] = entry
+    last[host] = entry
 
 
-@bare_njit
-def unlink(s: StateCode, n: int, host: int, entry: int) -> None:
+@inner
+def unlink(after: I64, before: I64, first: I64, last: I64, host: int, entry: int) -> None:
     """Take an entry out of a machine's guest list."""
-    left, right = s.before[n, entry], s.after[n, entry]
+    left, right = before[entry], after[entry]
     if left == NONE:
-        s.first[n, host] = right
+        first[host] = right
     else:
-        s.after[n, left] = right
+        after[left] = right
     if right == NONE:
-        s.last[n, host] = left
+        last[host] = left
     else:
-        s.before[n, right] = left
-    s.before[n, entry] = NONE
-    s.after[n, entry] = NONE
+        before[right] = left
+    before[entry] = NONE
+    after[entry] = NONE
 
 
-@bare_njit
-def host_watts(w: WorldCode, host: int, share: float) -> float:
+@inner
+def host_watts(curve: int, kinds: I64, tables: F64, share: float) -> float:
     """Power of a machine that is on."""
-    curve = w.host_curve[host]
-    power: float = watts(w.curve_kind[curve], w.curve_table[curve], share)
+    power: float = watts(kinds[curve], tables[curve], share)
     return power
 
 
-@bare_njit
+@inner
 def full(share: float) -> float:
     """A load just above 1 is rounding and counts as 1."""
     return 1.0 if 1.0 < share < ROUNDING_ABOVE_FULL else share
 
 
-@bare_njit
+@inner
 def settle(q: SemanticsCode, s: StateCode, n: int, x: Scratch, host: int) -> None:
     """Decide whether a machine is on."""
     if q.idle_host_is_off:
@@ -81,14 +82,14 @@ def settle(q: SemanticsCode, s: StateCode, n: int, x: Scratch, host: int) -> Non
         s.host_on[n, host] = s.first[n, host] != NONE or x.waking[host]
 
 
-@bare_njit
-def hold(s: StateCode, n: int, host: int, guests: int) -> None:
+@inner
+def hold(table: I64, host: int, guests: int) -> None:
     """The Java map of requests doubles when more than three quarters full, and never shrinks."""
-    while 4 * guests > 3 * s.host_table[n, host]:
-        s.host_table[n, host] *= 2
+    while 4 * guests > 3 * table[host]:
+        table[host] *= 2
 
 
-@bare_njit
+@inner
 def total_in_hash_order(w: WorldCode, s: StateCode, n: int, x: Scratch, host: int, overhead: float) -> float:
     """Sum of the guests' costs by buckets of the Java map; in a bucket, in order of arrival."""
     n_vms = w.vm_cpu.shape[0]
@@ -115,7 +116,7 @@ def total_in_hash_order(w: WorldCode, s: StateCode, n: int, x: Scratch, host: in
     return total
 
 
-@bare_njit
+@inner
 def update(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, host: int) -> None:
     """Share the CPU of a machine among its guests, in order of arrival."""
     n_vms = w.vm_cpu.shape[0]
@@ -136,7 +137,7 @@ def update(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, hos
         else:
             short = True
         entry = s.after[n, entry]
-    hold(s, n, host, guests)
+    hold(s.host_table[n], host, guests)
     if short and q.java_hash_order:
         total = total_in_hash_order(w, s, n, x, host, overhead)
     scale = capacity / total if short else 1.0
@@ -168,7 +169,7 @@ def update(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, hos
     settle(q, s, n, x, host)
 
 
-@bare_njit
+@inner
 def count_service(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, dt: float) -> None:
     """Bill the service of the interval that ends now by what held at its start."""
     active, violation = s.sums[n, ACTIVE], s.sums[n, VIOLATION]
@@ -193,7 +194,7 @@ def count_service(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scrat
     s.sums[n, REQUESTED] = requested
 
 
-@bare_njit
+@inner
 def count_switching(w: WorldCode, s: StateCode, n: int) -> None:
     """Note machines that were switched on or off at the latest measurement."""
     for host in range(w.host_cpu.shape[0]):
@@ -209,7 +210,7 @@ def count_switching(w: WorldCode, s: StateCode, n: int) -> None:
         s.host_was_on[n, host] = on
 
 
-@bare_njit
+@inner
 def advance(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, t: float) -> None:
     """Let time pass to ``t``: bill what held since, then measure."""
     n_hosts, n_vms, last = w.host_cpu.shape[0], w.vm_cpu.shape[0], w.load.shape[0] - 1
@@ -217,7 +218,7 @@ def advance(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode,
     for host in range(n_hosts):
         x.on_before[host] = s.host_on[n, host]
         if x.on_before[host]:
-            x.watts_before[host] = host_watts(w, host, s.host_share[n, host])
+            x.watts_before[host] = host_watts(w.host_curve[host], w.curve_kind, w.curve_table, s.host_share[n, host])
     if s.measured[n]:
         count_service(w, q, s, n, x, dt)
         count_switching(w, s, n)
@@ -241,7 +242,8 @@ def advance(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode,
             interval_ws += full_load_watts(w, host) * dt
         elif x.on_before[host]:
             before = x.watts_before[host]
-            interval_ws += (before + (host_watts(w, host, s.host_share[n, host]) - before) / 2.0) * dt
+            now = host_watts(w.host_curve[host], w.curve_kind, w.curve_table, s.host_share[n, host])
+            interval_ws += (before + (now - before) / 2.0) * dt
         elif s.measured[n] or not q.first_interval_free:
             interval_ws += q.off_w * dt
     s.sums[n, ENERGY] += interval_ws
@@ -252,7 +254,7 @@ def advance(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode,
     s.now_s[n] = t
 
 
-@bare_njit
+@inner
 def full_load_watts(w: WorldCode, host: int) -> float:
     """Power of a machine at full load."""
     curve = w.host_curve[host]
@@ -260,7 +262,7 @@ def full_load_watts(w: WorldCode, host: int) -> float:
     return power
 
 
-@bare_njit
+@inner
 def remember(w: WorldCode, s: StateCode, n: int) -> None:
     """At a tick, keep each VM's load."""
     slot = s.remembered[n] % HISTORY
@@ -270,7 +272,7 @@ def remember(w: WorldCode, s: StateCode, n: int) -> None:
     s.remembered[n] += 1
 
 
-@bare_njit
+@inner
 def remove_without_demand(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch) -> None:
     """With ``zero_demand_removes_vm``, destroy VMs that ask for nothing."""
     if not q.zero_demand_removes_vm:
@@ -278,7 +280,7 @@ def remove_without_demand(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, 
     for vm in range(w.vm_cpu.shape[0]):
         host = s.vm_host[n, vm]
         if host != NONE and s.vm_request[n, vm] == 0.0 and not x.bound[vm]:
-            unlink(s, n, host, vm)
+            unlink(s.after[n], s.before[n], s.first[n], s.last[n], host, vm)
             s.vm_host[n, vm] = NONE
             s.counts[n, REMOVED] += 1
             settle(q, s, n, x, host)

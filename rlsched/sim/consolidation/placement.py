@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from rlsched.sim.compile import bare_njit
+from rlsched.sim.consolidation.compiled import inner
 from rlsched.sim.consolidation.detection import (
     NOBODY,
     add_past,
@@ -28,7 +28,7 @@ from rlsched.sim.consolidation.world import WorldCode
 from rlsched.sim.semantics import SemanticsCode
 
 
-@bare_njit
+@inner
 def place_at_start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
     """Place all VMs at time 0, in order, by their nominal sizes."""
     n_hosts = w.host_cpu.shape[0]
@@ -51,8 +51,10 @@ def place_at_start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: Poli
                 continue
             before = 0.0
             if not (there == 0.0 and q.idle_power_in_placement):
-                before = host_watts(w, host, 0.0 if q.spread_at_start else there / capacity)
-            rise = host_watts(w, host, (there + cpu) / capacity) - before
+                before = host_watts(
+                    w.host_curve[host], w.curve_kind, w.curve_table, 0.0 if q.spread_at_start else there / capacity
+                )
+            rise = host_watts(w.host_curve[host], w.curve_kind, w.curve_table, (there + cpu) / capacity) - before
             if rise < least:
                 best, least = host, rise
         if best == NONE:
@@ -61,16 +63,16 @@ def place_at_start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: Poli
             return
         x.granted[best] += cpu
         x.memory[best] += memory
-        append(s, n, best, vm)
+        append(s.after[n], s.before[n], s.first[n], s.last[n], best, vm)
         s.vm_host[n, vm] = best
 
 
-@bare_njit
+@inner
 def replan(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, host: int) -> None:
     """Make the sums over a machine's planned guests anew."""
     n_vms = w.vm_cpu.shape[0]
     core = w.host_core[host]
-    with_past = needs_past(q, p, n)
+    with_past = needs_past(p.detection[n], q.lr_weighted)
     guests, memory, reach = 0, 0, 0
     granted, asked, trend = 0.0, 0.0, 0.0
     free, short = w.host_cpu[host], False
@@ -94,7 +96,7 @@ def replan(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, 
             if not short:
                 free -= want
             if with_past:
-                add_past(w, s, n, x.past[host], vm, host)
+                add_past(x.past[host], s.history[n, vm], s.remembered[n], w.vm_cpu[vm], w.host_cpu[host])
         entry = s.after[n, entry]
     x.guests[host], x.memory[host], x.reach[host] = guests, memory, reach
     x.granted[host], x.asked[host], x.trend[host] = granted, asked, trend
@@ -102,39 +104,41 @@ def replan(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, 
     _set_base(w, q, s, n, x, host)
 
 
-@bare_njit
+@inner
 def _set_base(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, x: Scratch, host: int) -> None:
     if q.idle_power_in_placement and not s.host_on[n, host] and x.guests[host] == 0:
         x.base_watts[host] = 0.0
     elif q.placement_sees_tentative_load:
-        x.base_watts[host] = host_watts(w, host, full(x.granted[host] / w.host_cpu[host]))
+        x.base_watts[host] = host_watts(
+            w.host_curve[host], w.curve_kind, w.curve_table, full(x.granted[host] / w.host_cpu[host])
+        )
     else:
-        x.base_watts[host] = host_watts(w, host, s.host_share[n, host])
+        x.base_watts[host] = host_watts(w.host_curve[host], w.curve_kind, w.curve_table, s.host_share[n, host])
 
 
-@bare_njit
+@inner
 def visit(
     w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, vm: int, host: int, move: int
 ) -> None:
     """Plan ``vm`` on ``host`` as its latest guest, under move number ``move``."""
     x.move_vm[move] = vm
     x.move_to[move] = host
-    append(s, n, host, w.vm_cpu.shape[0] + move)
+    append(s.after[n], s.before[n], s.first[n], s.last[n], host, w.vm_cpu.shape[0] + move)
     want = min(s.vm_request[n, vm], w.host_core[host])
     x.guests[host] += 1
-    hold(s, n, host, x.guests[host])
+    hold(s.host_table[n], host, x.guests[host])
     x.memory[host] += w.vm_mem[vm]
     x.reach[host] = max(x.reach[host], x.vm_reach[vm])
     x.granted[host] += want
     x.asked[host] += s.vm_request[n, vm]
     x.trend[host] += x.vm_trend[vm]
     x.free[host] -= want
-    if needs_past(q, p, n):
-        add_past(w, s, n, x.past[host], vm, host)
+    if needs_past(p.detection[n], q.lr_weighted):
+        add_past(x.past[host], s.history[n, vm], s.remembered[n], w.vm_cpu[vm], w.host_cpu[host])
     _set_base(w, q, s, n, x, host)
 
 
-@bare_njit
+@inner
 def find_host(
     w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, vm: int, n_active: int, dark: bool
 ) -> int:
@@ -166,8 +170,8 @@ def find_host(
         if cap < 1.0 and load > cap:
             continue
         if x.granted[host] > 0.0:
-            hold(s, n, host, x.guests[host] + 1)
-        rise = host_watts(w, host, full(load)) - x.base_watts[host]
+            hold(s.host_table[n], host, x.guests[host] + 1)
+        rise = host_watts(w.host_curve[host], w.curve_kind, w.curve_table, full(load)) - x.base_watts[host]
         if (rise < least or (rise == least and host < best)) and (
             x.granted[host] == 0.0 or not overloaded(w, q, s, n, p, x, host, vm)
         ):
@@ -175,7 +179,7 @@ def find_host(
     return best
 
 
-@bare_njit
+@inner
 def relieve(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, n_over: int) -> int:
     """Take VMs off overloaded machines until none is; returns how many, in ``x.order``."""
     count = 0
@@ -199,7 +203,7 @@ def relieve(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode,
     return count
 
 
-@bare_njit
+@inner
 def optimise(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> tuple[int, int]:
     """Relieve overloaded machines, then evacuate little-used ones.
 
@@ -242,11 +246,11 @@ def optimise(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode
 
     moves = evacuate(w, q, s, n, p, x, moves)
     for move in range(moves):
-        unlink(s, n, x.move_to[move], n_vms + move)
+        unlink(s.after[n], s.before[n], s.first[n], s.last[n], x.move_to[move], n_vms + move)
     return n_over, moves
 
 
-@bare_njit
+@inner
 def evacuate(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, moves: int) -> int:
     """Empty machines, least used first, where all guests find a place; returns the moves in all."""
     n_hosts, n_vms = w.host_cpu.shape[0], w.vm_cpu.shape[0]
@@ -296,7 +300,7 @@ def evacuate(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode
             moves += found
         else:
             for j in range(moves, moves + found):
-                unlink(s, n, x.move_to[j], n_vms + j)
+                unlink(s.after[n], s.before[n], s.first[n], s.last[n], x.move_to[j], n_vms + j)
             for j in range(moves, moves + found):
                 replan(w, q, s, n, p, x, x.move_to[j])
     return moves

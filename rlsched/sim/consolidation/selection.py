@@ -6,18 +6,18 @@ import math
 
 import numpy as np
 
-from rlsched.sim.compile import bare_njit
+from rlsched.sim.consolidation.compiled import inner
 from rlsched.sim.consolidation.policy import HISTORY, MC, MU, RS, PolicyCode
-from rlsched.sim.consolidation.state import F64, Scratch, StateCode
+from rlsched.sim.consolidation.state import F64, U64, Scratch, StateCode
 from rlsched.sim.consolidation.world import WorldCode
 
 
-@bare_njit
+@inner
 def select(w: WorldCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, count: int) -> int:
     """Pick one of the first ``count`` VMs of ``x.candidates``; the earliest guest wins ties."""
     rule = p.selection[n]
     if rule == RS:
-        drawn: int = x.candidates[int(uniform(s, n) * count)]
+        drawn: int = x.candidates[int(uniform(s.random, n) * count)]
         return drawn
     if rule == MC:
         best = most_explained(s, n, x, count)
@@ -35,17 +35,17 @@ def select(w: WorldCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, count:
     return chosen
 
 
-@bare_njit
-def uniform(s: StateCode, n: int) -> float:
+@inner
+def uniform(random: U64, n: int) -> float:
     """Next uniform number in [0, 1): splitmix64 (Steele et al., OOPSLA 2014)."""
-    s.random[n] = s.random[n] + np.uint64(0x9E3779B97F4A7C15)
-    z = s.random[n]
+    random[n] = random[n] + np.uint64(0x9E3779B97F4A7C15)
+    z = random[n]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
 
 
-@bare_njit
+@inner
 def most_explained(s: StateCode, n: int, x: Scratch, count: int) -> int:
     """Index of the VM best explained by the others; -1 where the regression is impossible."""
     known = min(s.remembered[n], HISTORY)
@@ -67,7 +67,7 @@ def most_explained(s: StateCode, n: int, x: Scratch, count: int) -> int:
     return best
 
 
-@bare_njit
+@inner
 def _fill(s: StateCode, n: int, x: Scratch, count: int, skip: int, known: int) -> None:
     """Columns of the regression: ones, then the histories of the others."""
     newest = (s.remembered[n] - 1) % HISTORY
@@ -81,7 +81,7 @@ def _fill(s: StateCode, n: int, x: Scratch, count: int, skip: int, known: int) -
             k += 1
 
 
-@bare_njit
+@inner
 def _solve(q: F64, n: int, m: int, y: F64, diagonal: F64, rest: F64, beta: F64) -> bool:
     """Least squares by Householder QR of the columns ``q``; False for an exactly singular matrix."""
     for k in range(n):
@@ -116,7 +116,7 @@ def _solve(q: F64, n: int, m: int, y: F64, diagonal: F64, rest: F64, beta: F64) 
     return True
 
 
-@bare_njit
+@inner
 def _r_squared(columns: F64, n: int, m: int, y: F64, beta: F64) -> float:
     unexplained = 0.0
     for row in range(m):
