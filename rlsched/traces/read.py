@@ -14,7 +14,7 @@ from typing import Any
 from rlsched.errors import SpecError, TraceError, did_you_mean
 from rlsched.traces.columns import Columns, Demand, Machines, Signal, Trace, Usage
 from rlsched.traces.readers import READERS, Reader
-from rlsched.traces.readers.source import first_line, list_files, quote, read_head
+from rlsched.traces.readers.source import first_line, list_tree, quote, read_head
 
 _KIND = {Trace: "trace", Machines: "machines", Usage: "usage", Demand: "demand", Signal: "signal"}
 _FUNCTION = {
@@ -146,7 +146,7 @@ def recognise(path: str | Path) -> Reader:
     path = Path(path)
     if path.is_dir():
         head = b""
-        shown = f"the directory {path}, first file {list_files(path)[0].name!r},"
+        shown = f"the directory {path}, first file {list_tree(path)[0].name!r},"
     else:
         head = read_head(path)
         if not head.strip():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reader_samples import SAMPLES
 
 from rlsched.errors import SpecError, TraceError
 from rlsched.testing.readers import check_reader
@@ -42,7 +43,9 @@ def good_files(name: str, folder: Path) -> tuple[list[Path], Path | None]:
         return [folder / "pods.parquet", folder / "nodes.parquet", folder / "usage.parquet"], None
     if name == "generic":
         return [DATA / "own_names.csv", DATA / "own_machines.csv"], None
-    pytest.fail(f"reader {name} has no good file here: put an eye-size one into tests/data and name it above")
+    if name in SAMPLES:
+        return SAMPLES[name](folder)
+    pytest.fail(f"reader {name} has no good file here: name an eye-size one in reader_samples.py")
 
 
 @pytest.mark.parametrize("name", list(READERS))

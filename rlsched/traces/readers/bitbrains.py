@@ -22,17 +22,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import UNKNOWN, Drop, DropReport, Usage
-from rlsched.traces.readers.source import header_names, list_files, read_head, read_source
+from rlsched.traces.readers.slots import merge_reports
+from rlsched.traces.readers.source import first_head, header_names, list_files, read_source
 from rlsched.traces.readers.table import Column, read_csv
 from rlsched.units import MCORE_PER_CORE
 
@@ -64,8 +63,7 @@ I64 = npt.NDArray[np.int64]
 def sniff(head: bytes, path: Path) -> bool:
     """Whether the header, or that of a directory's first file, is Bitbrains'."""
     if path.is_dir():
-        first = next((file for file in list_files(path) if not file.name.startswith(".")), None)
-        head = read_head(first) if first is not None else b""
+        head = first_head(path)
     return {_TIME, _CORES, _CPU_CAPACITY} <= set(header_names(head))
 
 
@@ -208,19 +206,3 @@ def _slot_mean(slot: npt.NDArray[np.intp], value: F64, n: int) -> F64:
     out = np.full(n, np.nan)
     np.divide(total, count, out=out, where=count > 0)
     return out
-
-
-def merge_reports(reports: Sequence[DropReport], several: bool) -> DropReport:
-    """Add the accounts of many files; row numbers are left out, as each counts in its own file."""
-    counts: dict[tuple[str, str], int] = {}
-    first: dict[tuple[str, str], Any] = {}
-    for report in reports:
-        for drop in report.drops:
-            key = (drop.rule, drop.action)
-            counts[key] = counts.get(key, 0) + drop.count
-            first.setdefault(key, () if several else drop.rows)
-    return DropReport(
-        sum(report.rows_read for report in reports),
-        sum(report.rows_kept for report in reports),
-        tuple(Drop(rule, action, count, first[rule, action]) for (rule, action), count in counts.items()),
-    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import MAX_QUANTITY
-from rlsched.traces.readers.table import Column, Table, check_choice, import_pyarrow, missing_columns
+from rlsched.traces.readers.table import Column, Kind, Table, check_choice, import_pyarrow, missing_columns
 
 
 def parquet_names(path: Path) -> list[str]:
@@ -23,6 +23,25 @@ def parquet_names(path: Path) -> list[str]:
         return list(parquet.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from None
+
+
+def time_kind(path: Path, name: str) -> Kind:
+    """How to read a time column that is a timestamp in some files and a number in others.
+
+    Returns
+    -------
+    {"datetime", "int"}
+        ``"int"`` also where the column is missing: reading then says so.
+    """
+    pa = import_pyarrow()
+    import pyarrow.parquet as parquet
+
+    try:
+        schema = parquet.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from None
+    at = schema.get_field_index(name)
+    return "datetime" if at >= 0 and pa.types.is_timestamp(schema.field(at).type) else "int"
 
 
 def read_parquet(path: Path, columns: Sequence[Column], *, on_bad_row: str = "error") -> Table:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from rlsched.errors import SpecError, TraceError, did_you_mean
 from rlsched.traces.columns import DropReport, Usage
-from rlsched.traces.readers.source import list_files, quote, read_head, read_source, read_tar
+from rlsched.traces.readers.source import first_head, list_files, quote, read_source, read_tar
 
 SAMPLES = 288
 STEP_S = 300
@@ -33,7 +33,7 @@ _TAR_MAGIC = slice(257, 262)
 def sniff(head: bytes, path: Path) -> bool:
     """Whether the content is an archive of day folders, a day folder, or one VM's day."""
     if path.is_dir():
-        head = read_head(list_files(path)[0])
+        head = first_head(path)
     if head[_TAR_MAGIC] == b"ustar":
         name = head[:100].split(b"\0", 1)[0].decode("utf-8", "replace")
         return bool(re.match(r"(?:.*/)?\d{8}/", name))

@@ -1,4 +1,4 @@
-"""Files → bytes: plain, gzip or a member of a tar archive, whole or refused.
+"""Files → bytes: plain, gzip, a zip of one file, or members of a tar archive, whole or refused.
 
 A truncated or damaged gzip, a directory where a file is meant, an empty file and a file that
 unpacks to more than `max_bytes()` are each one clear `TraceError`.
@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from rlsched.errors import SpecError, TraceError
 
 HEAD_BYTES = 65_536  # what a reader's sniff() sees
 _CHUNK = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
+_TAR_MAGIC = slice(257, 262)
+_TAR_BLOCK = 512
 _LIMIT_VARIABLE = "RLSCHED_MAX_TRACE_GIB"
 _DEFAULT_LIMIT_GIB = 4.0
 
@@ -76,7 +80,8 @@ def _no_file(path: Path) -> TraceError:
     return TraceError(f"no file at {path}. Check the path, or list what there is with 'rlsched traces list'.")
 
 
-def _open(path: Path) -> io.BufferedReader:
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a file for reading, or say why that cannot be."""
     try:
         return path.open("rb")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -106,8 +111,21 @@ def _gunzip(raw: io.BufferedIOBase, name: str, limit: int) -> bytes:
     return out.getvalue()
 
 
+def _unzip(stored: io.BufferedIOBase, name: str, limit: int) -> bytes:
+    """The one file of a zip archive, at most ``limit + 1`` bytes of it."""
+    try:
+        with zipfile.ZipFile(stored) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir()]
+            if len(members) != 1:
+                raise TraceError(f"a zip archive must hold one file: {name} holds {len(members)}. Unpack it first.")
+            with archive.open(members[0]) as member:
+                return member.read(limit + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise TraceError(f"a zip archive must be intact: {name} is not ({error}). Download or copy it again.") from None
+
+
 def read_source(path: str | Path) -> Source:
-    """Read one file whole, unpacking gzip (recognised by content, not by name).
+    """Read one file whole, unpacking gzip or a zip of one file (recognised by content, not by name).
 
     Raises
     ------
@@ -117,11 +135,15 @@ def read_source(path: str | Path) -> Source:
     """
     path = Path(path)
     limit = max_bytes()
-    with _open(path) as file:
+    with open_file(path) as file:
         if os.fstat(file.fileno()).st_size > limit:
             raise _too_big(str(path))
         stored = file.read()
-    data = _gunzip(io.BytesIO(stored), str(path), limit) if stored.startswith(_GZIP_MAGIC) else stored
+    data = stored
+    if stored.startswith(GZIP_MAGIC):
+        data = _gunzip(io.BytesIO(stored), str(path), limit)
+    elif stored.startswith(_ZIP_MAGIC):
+        data = _unzip(io.BytesIO(stored), str(path), limit)
     if len(data) > limit:
         raise _too_big(str(path))
     if not data.strip():
@@ -129,13 +151,24 @@ def read_source(path: str | Path) -> Source:
     return Source(str(path), data, hashlib.sha256(stored).hexdigest())
 
 
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file as stored, in hexadecimal."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_head(path: str | Path) -> bytes:
     """The first unpacked bytes of a file, at most `HEAD_BYTES`; what a format is recognised from."""
     path = Path(path)
-    with _open(path) as file:
-        start = file.read(2)
+    with open_file(path) as file:
+        start = file.read(4)
         file.seek(0)
-        if start != _GZIP_MAGIC:
+        if start == _ZIP_MAGIC:
+            try:
+                return _unzip(file, str(path), HEAD_BYTES)[:HEAD_BYTES]
+            except TraceError:  # of several files, or damaged: no format of ours is one
+                return start
+        if not start.startswith(GZIP_MAGIC):
             return file.read(HEAD_BYTES)
         return _gunzip(file, str(path), HEAD_BYTES)[:HEAD_BYTES]
 
@@ -161,6 +194,66 @@ def read_tar(source: Source) -> Iterator[tuple[str, bytes]]:
         raise TraceError(
             f"a tar archive must be complete: {source.name} is not ({error}). Download or copy it again."
         ) from None
+
+
+def is_tar(data: bytes) -> bool:
+    """Whether unpacked content, or its head, is a tar archive."""
+    return data[_TAR_MAGIC] == b"ustar"
+
+
+def tar_head(head: bytes) -> tuple[str, bytes]:
+    """Name and first bytes of the first member of a tar archive, from the archive's head."""
+    return head[:100].split(b"\0", 1)[0].decode("utf-8", "replace"), head[_TAR_BLOCK:]
+
+
+def only_member(source: Source) -> Source:
+    """The one file of a tar archive, as a source of its own; what is no archive comes back as it is.
+
+    Raises
+    ------
+    TraceError
+        Where the archive holds several files, or none.
+    """
+    if not is_tar(source.data):
+        return source
+    members = list(read_tar(source))
+    if len(members) != 1:
+        raise TraceError(f"an archive must hold one file here: {source.name} holds {len(members)}. Unpack it first.")
+    name, data = members[0]
+    if not data.strip():
+        raise TraceError(f"a trace file must not be empty: {source.name}:{name} holds nothing. Download it again.")
+    return Source(source.name, data, source.sha256)
+
+
+def plain_name(path: Path) -> str:
+    """Name of a file without ``.gz`` and without its last suffix; how series are called."""
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def list_tree(path: Path) -> list[Path]:
+    """The files below a directory at any depth, byte-wise ascending by path; hidden ones are left out.
+
+    Raises
+    ------
+    TraceError
+        When there is none.
+    """
+    found = [
+        entry
+        for entry in path.rglob("*")
+        if entry.is_file() and not any(part.startswith(".") for part in entry.relative_to(path).parts)
+    ]
+    if not found:
+        raise TraceError(f"a trace directory must hold files: {path} holds none. Name the folder the files lie in.")
+    return sorted(found, key=os.fsencode)
+
+
+def first_head(path: Path) -> bytes:
+    """Head of the first file below a directory; empty where there is none or it cannot be unpacked."""
+    try:
+        return read_head(list_tree(path)[0])
+    except TraceError:
+        return b""
 
 
 def list_files(path: Path) -> list[Path]:

@@ -163,6 +163,7 @@ def read_csv(
     names: Sequence[str] | None = None,
     markers: Sequence[str] = ("",),
     on_bad_row: str = "error",
+    first_row: int = 0,
 ) -> Table:
     """Read the named columns of a CSV file.
 
@@ -178,6 +179,8 @@ def read_csv(
     markers : sequence of str
         What stands for a missing value.
     on_bad_row : {"error", "skip"}
+    first_row : int
+        Rows of the file before these, where ``source`` is a piece of one (`stream.py`).
 
     Raises
     ------
@@ -195,7 +198,9 @@ def read_csv(
     ignored = tuple(name for name in found if name not in {column.name for column in columns})
     table = _read_fast(data, source.name, columns, found, skip, delimiter, markers)
     if table is None:
-        table = _read_rows(data, source.name, columns, found, skip, delimiter, markers, on_bad_row)
+        table = _read_rows(data, source.name, columns, found, skip, delimiter, markers, on_bad_row, first_row)
+    else:
+        table.rows = table.rows + first_row
     table.ignored = ignored
     table.on_bad_row = on_bad_row
     return table
@@ -390,6 +395,7 @@ def _read_rows(
     delimiter: str,
     markers: Sequence[str],
     on_bad_row: str,
+    first_row: int,
 ) -> Table:
     """Read row by row: the definition of what is a fault, and of where it is."""
     at = [found.index(column.name) for column in columns]
@@ -398,8 +404,8 @@ def _read_rows(
     taken: list[list[Any]] = [[] for _ in columns]
     empties: list[list[bool]] = [[] for _ in columns]
     faults: dict[str, list[int]] = {}
-    row = 0
-    for row, fields in enumerate(_fields(data, name, skip, delimiter), start=1):
+    row = first_row
+    for row, fields in enumerate(_fields(data, name, skip, delimiter, first_row), start=first_row + 1):
         values: list[Any] = []
         empty: list[bool] = []
         fault: tuple[str, str] | None = None
@@ -439,7 +445,7 @@ def _read_rows(
         1 + skip,
         {column.name: np.array(value, dtype[column.kind]) for column, value in zip(columns, taken, strict=True)},
         {column.name: np.array(mark, bool) for column, mark in zip(columns, empties, strict=True)},
-        rows_read=row,
+        rows_read=row - first_row,
         drops=[Drop(rule, "dropped", len(rows), tuple(rows[:_FIRST_ROWS])) for rule, rows in faults.items()],
     )
 
@@ -450,12 +456,12 @@ def _filled(column: Column) -> int | float | str:
     return "" if column.kind == "text" else math.nan
 
 
-def _fields(data: bytes, name: str, skip: int, delimiter: str) -> Iterator[list[str]]:
+def _fields(data: bytes, name: str, skip: int, delimiter: str, first_row: int) -> Iterator[list[str]]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        row = _place(line - skip, 1 + skip, name) if line > skip else f"line {line} of {name}"
+        row = _place(line - skip + first_row, 1 + skip, name) if line > skip else f"line {line} of {name}"
         raise TraceError(
             f"a CSV file must be UTF-8 text: got byte 0x{data[error.start]:02x} in {row}. Convert the encoding."
         ) from None
@@ -466,7 +472,7 @@ def _fields(data: bytes, name: str, skip: int, delimiter: str) -> Iterator[list[
         yield from reader
     except csv.Error as error:
         raise TraceError(
-            f"a CSV file must be well formed: line {reader.line_num} of {name} is not ({error})."
+            f"a CSV file must be well formed: line {reader.line_num + first_row} of {name} is not ({error})."
         ) from None
 
 

@@ -1,0 +1,94 @@
+"""Eye-size files for the contract of each reader: those of tests/data, and binary ones built here."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+DATA = Path(__file__).parents[1] / "data"
+Found = tuple[list[Path], Path | None]
+SAMPLES: dict[str, Callable[[Path], Found]] = {}
+
+
+def sample(build: Callable[[Path], Found]) -> Callable[[Path], Found]:
+    """Enter a function under its name: it gets an empty folder, and gives files and the folder to move."""
+    SAMPLES[build.__name__] = build
+    return build
+
+
+def plain(name: str, *files: str, together: str | None = None) -> None:
+    """Enter files of tests/data."""
+    SAMPLES[name] = lambda folder: ([DATA / file for file in files], DATA / together if together else None)
+
+
+def write_parquet(path: Path, columns: dict[str, Any]) -> Path:
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def opendc(folder: Path) -> tuple[Path, Path]:
+    """Two VMs: b comes first, with 2 cores of 1,000 MHz; a half a minute later, with 1 of 1,000."""
+    tasks = write_parquet(
+        folder / "tasks.parquet",
+        {
+            "id": ["a", "b"],
+            "submission_time": pa.array([1_030_000, 1_000_000], pa.timestamp("ms")),
+            "duration": [90_000, 0],
+            "cpu_count": pa.array([1, 2], pa.int32()),
+            "cpu_capacity": [1000.0, 2000.0],
+            "mem_capacity": [1025, 2048],
+        },
+    )
+    fragments = write_parquet(
+        folder / "fragments.parquet",
+        {
+            "id": ["b", "b", "a", "a", "a"],
+            "duration": [30_000, 30_000, 20_000, 25_000, 45_000],
+            "cpu_usage": [500.0, 2200.0, 300.0, 600.0, 0.0],
+        },
+    )
+    return tasks, fragments
+
+
+@sample
+def opendc_tasks(folder: Path) -> Found:
+    return [opendc(folder)[0]], None
+
+
+@sample
+def opendc_fragments(folder: Path) -> Found:
+    return [opendc(folder)[1]], folder
+
+
+def google_day(first: float) -> bytes:
+    return b"".join(f"{first + i / 100:.2f} {50 + i}\n".encode() for i in range(288))
+
+
+@sample
+def google_2011_vms(folder: Path) -> Found:
+    (folder / "days").mkdir()
+    (folder / "days" / "vm_7_1").write_bytes(google_day(5))
+    (folder / "days" / "vm_7_3").write_bytes(google_day(6))
+    members = {"GCD_VMs/vm_7_1": google_day(5), "GCD_VMs/vm_12_2": google_day(7), "GCD_VMs/vm_7_2": google_day(6)}
+    archive = write_tar(folder / "vms.tar.gz", members)
+    return [archive, folder / "days", folder / "days" / "vm_7_1"], None
+
+
+plain("opendc_topology", "opendc_topology.json")
+plain("counts_per_second", "counts_per_second.txt")
+plain("worldcup98", "worldcup98.csv")
+plain("azure_llm", "azure_llm.csv")
+plain("cluster_pools", "cluster_pools", "cluster_pools/pool-202408_0.csv")
