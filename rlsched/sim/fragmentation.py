@@ -70,7 +70,8 @@ def typical_requests(trace: Trace, share: float = 0.95, *, models: npt.NDArray[A
     top = counts.head(n)
     frequency = top["count"].to_numpy(np.float64) / len(trace)
     requests = top[["cpu", "mem", "gpus", "mgpu", "models"]].to_numpy(np.int64)
-    return Typical(requests, frequency / frequency.sum(), trace.gpu_models)
+    # By the share of all they cover, not by the sum of the frequencies: the last bit decides ties of FGD.
+    return Typical(requests, frequency / (covered[n - 1] / len(trace)), trace.gpu_models)
 
 
 @bare_njit
