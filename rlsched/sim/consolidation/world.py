@@ -158,7 +158,7 @@ class World:
         bad_load = np.argwhere(~(np.isfinite(self.load) & (self.load >= 0)))
         if bad_load.size:
             k, row = bad_load[0]
-            label = self.vm_id[row] if self.vm_id else row
+            label = self.vm_id[row] if self.vm_id else str(row)
             raise TraceError(
                 f"load must be >= 0 and known at every tick: got {self.load[k, row]} in sample {k} of VM {label!r} of "
                 f"{where}. Fill the gap before replaying it."
