@@ -7,9 +7,9 @@ The scenario is CloudSim's PlanetLab example: 800 machines of two types, one VM 
 from __future__ import annotations
 
 import hashlib
-import math
-import platform
 import re
+import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from rlsched import spec
-from rlsched.errors import SpecError, UserError, did_you_mean
+from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.experiment import experiment_name
+from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal, summarise
+from rlsched.sim.consolidation.meters import METRICS
 from rlsched.sim.consolidation.policy import ConsolidationPolicy
 from rlsched.sim.semantics import Semantics
 from rlsched.spec import Spec
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 
 ALL = "all"
+#: Of the metrics of a row, those a table shows.
+SHOWN = (
+    "energy_kwh", "migrations", "slatah_share", "pdm_share", "slav_share", "esv_kwh",
+    "overall_sla_violation_share", "average_sla_violation_share", "host_shutdowns",
+)  # fmt: skip
+BOOTSTRAP = Bootstrap()
 _DAY = re.compile(r"\d{8}")
 
 
@@ -232,7 +242,7 @@ def _list_days(traces: str, data_root: Path | None) -> list[Day]:
 
 def run(
     card: Path, overrides: Sequence[str] = (), *, data_root: Path | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> Document:
     """Run the experiment of a card.
 
     Parameters
@@ -249,27 +259,44 @@ def run(
     Returns
     -------
     dict
-        ``experiment``, ``provenance``, ``rows``, ``summary`` and ``verdicts``, ready for JSON: a
-        metric that does not exist for a run (mean time before a shutdown without shutdowns) is
-        None. A row has ``policy, window`` (the day) ``, seed``, what the policy is made of, and
-        every metric of :data:`rlsched.sim.consolidation.meters.METRICS`.
+        The document of ``docs/json.md``. A row has ``policy, window`` (the day) ``, seed``, what
+        the policy is made of, and every metric of
+        :data:`rlsched.sim.consolidation.meters.METRICS`; one that does not exist for a run (mean
+        time before a shutdown without shutdowns) is None. Nobody wins: the experiment compares
+        with another simulator, so there is no main metric and there are no verdicts.
 
     Raises
     ------
     UserError
         Whatever is wrong with card, overrides, data or semantics.
     """
-    loaded = spec.load(ConsolidationExperiment, card, overrides)
-    experiment = loaded.spec
+    began = time.monotonic()
+    experiment = spec.load(ConsolidationExperiment, card, overrides).spec
     semantics = experiment.chosen_semantics
     days = find_days(experiment.traces, experiment.day, data_root)
     files: dict[str, str] = {}
     rows = list(_rows(experiment, semantics, days, files, progress))
+    name = experiment_name(card)
+    provenance = {
+        **origin(" ".join(["rlsched evaluate", name, *(f"--set {shlex.quote(text)}" for text in overrides)])),
+        "kind": experiment.kind,
+        "title": experiment.title,
+        "question": experiment.question,
+        "card_sha256": file_sha256(card),
+        "card": plain(experiment.model_dump()),
+        "set": list(overrides),
+        "metrics": list(SHOWN),
+        "semantics": dict(vars(semantics)),
+        "data_sha256": files,
+        "seeds": list(experiment.seeds),
+        "bootstrap": plain(vars(BOOTSTRAP)),
+        "seconds": round(time.monotonic() - began, 1),
+    }
     return {
-        "experiment": card.resolve().parent.name if card.name == "experiment.toml" else card.stem,
-        "provenance": _provenance(loaded, overrides, semantics, files),
+        "experiment": name,
+        "provenance": seal(provenance),
         "rows": rows,
-        "summary": [],
+        "summary": summarise(grids(rows, list(METRICS)), BOOTSTRAP),
         "verdicts": [],
     }
 
@@ -312,48 +339,13 @@ def _rows(
                     "evacuate_below": one.policy.evacuate_below,
                     "hosts": world.n_hosts,
                     "vms": world.n_vms,
-                    **{name: _plain(value) for name, value in one.meters.metrics().items()},
+                    **plain(one.meters.metrics()),
                 }
             done += 1
     say("done", 1.0)
-
-
-def _plain(value: float) -> float | int | None:
-    """NaN is not JSON."""
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _digest(files: Mapping[str, str]) -> str:
     """One hash over the hashes of a folder's files, by name."""
     lines = "".join(f"{sha}  {Path(name).name}\n" for name, sha in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _provenance(
-    loaded: spec.Card[ConsolidationExperiment], overrides: Sequence[str], semantics: Semantics, files: Mapping[str, str]
-) -> dict[str, Any]:
-    """What is needed to repeat the run."""
-    import numba
-    import numpy as np
-
-    from rlsched import __version__
-
-    assert loaded.path is not None  # it was loaded from there
-    return {
-        "card": str(loaded.path),
-        "card_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
-        "overrides": list(overrides),
-        "settings": loaded.spec.model_dump(mode="json"),
-        "semantics": dict(vars(semantics)),
-        "data_sha256": dict(files),
-        "versions": {
-            "rlsched": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "numba": numba.__version__,
-        },
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
-
-
-__all__ = ["ConsolidationExperiment", "Day", "PolicyEntry", "UserError", "find_days", "run"]

@@ -70,7 +70,7 @@ def test_archive_folder_of_days_and_one_day_give_the_same_figures(folder: Path, 
     assert len(run(CARD, short(archive, "day=20110306,20110303"))["rows"]) == 4
 
 
-def test_the_same_card_gives_the_same_document(folder: Path) -> None:
+def test_the_same_card_gives_the_same_figures(folder: Path) -> None:
     assert run(CARD, short(folder, "policies=lr_rs", "seeds=2")) == run(
         CARD, short(folder, "policies=lr_rs", "seeds=2")
     )
