@@ -31,6 +31,7 @@ __all__ = [
     "Trace",
     "Usage",
     "__version__",
+    "evaluate",
     "read_demand",
     "read_machines",
     "read_signal",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from rlsched.evaluate.library import evaluate
     from rlsched.traces.columns import Demand, Machines, Signal, Trace, Usage
     from rlsched.traces.read import read_demand, read_machines, read_signal, read_trace, read_usage
 
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    if name == "evaluate":  # a package that can be called, docs/adr/007-a-package-that-can-be-called.md
+        return import_module("rlsched.evaluate")
     raise AttributeError(f"module 'rlsched' has no attribute {name!r}")
 
 

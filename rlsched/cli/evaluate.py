@@ -7,9 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from rlsched.errors import MissingDataError
+
+if TYPE_CHECKING:
+    from rlsched.evaluate.results import Document
 
 app = typer.Typer(add_completion=False)
 
@@ -43,7 +48,7 @@ def evaluate(
     """
     from rlsched.evaluate.experiment import experiment_name
     from rlsched.evaluate.kinds import find_card, kind_of, run_experiment
-    from rlsched.evaluate.results import LEDGER, check_out, dump, record_touch, write_run
+    from rlsched.evaluate.results import LEDGER, check_out, record_touch, write_run
 
     overrides = set_ or []
     card = find_card(experiment)
@@ -53,23 +58,35 @@ def evaluate(
     with showing_progress() as progress:
         document = run_experiment(card, overrides, data_root=data, progress=progress)
 
-    def report(folder: Path) -> None:
-        from rlsched.report.html import write_report
-
-        write_report(document, folder, ledger=place.parent / LEDGER)
-
     record_touch(document, place.parent / LEDGER)
-    write_run(document, place, card=card.read_text(), extra=report)
+    write_run(document, place, card=card.read_text(), page=page_of(document, place.parent / LEDGER))
+    print_document(document, as_json=as_json)
+    typer.echo(f"Results are in {place}.", err=True)
+
+
+def page_of(document: Document, ledger: Path) -> str | None:
+    """The report; None, and a word on standard error, where the packages for it are not installed."""
+    from rlsched.report.html import render_with_ledger
+
+    try:
+        return render_with_ledger(document, ledger)
+    except MissingDataError as error:
+        typer.echo(f"No report.html: {error}", err=True)
+        return None
+
+
+def print_document(document: Document, *, as_json: bool) -> None:
+    """Print the answer and the tables, or the document."""
+    from rich.console import Console
+
+    from rlsched.evaluate.results import dump
+    from rlsched.report.terminal import print_results
+
     if as_json:
         typer.echo(dump(document))
-    else:
-        from rich.console import Console
-
-        from rlsched.report.terminal import print_results
-
-        console = Console()
-        print_results(document, console if console.is_terminal else Console(width=PLAIN_WIDTH))
-    typer.echo(f"Results and report are in {place}.", err=True)
+        return
+    console = Console()
+    print_results(document, console if console.is_terminal else Console(width=PLAIN_WIDTH))
 
 
 @contextmanager

@@ -21,6 +21,9 @@ COMMANDS = {
     "bench": ("rlsched.cli.bench", "Measure how fast this machine replays, reads and decides."),
     "traces": ("rlsched.cli.traces", "List, describe and convert workload traces."),
     "evaluate": ("rlsched.cli.evaluate", "Run an experiment: who won, who did not, by how much."),
+    "report": ("rlsched.cli.report", "Rebuild the table and the page of an earlier run."),
+    "show": ("rlsched.cli.show", "Show a card's values, and where each came from."),
+    "tune": ("rlsched.cli.tune", "Find the tuned blend of an experiment, without its test split."),
 }
 
 

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, create_model, field_validator, mode
 
 from rlsched.errors import SpecError, did_you_mean
 from rlsched.evaluate.metrics import METRICS
+from rlsched.policies.blend import BLEND_PREFIX
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.rules import RULES
 from rlsched.spec import Spec
@@ -55,8 +56,16 @@ def _seeds(value: Any) -> Any:
 
 
 def _entries(value: Any) -> Any:
-    """Names → tables with that name."""
+    """Names → tables with that name; in text, the commas inside a blend do not end it."""
     listed = _listed(value)
+    if isinstance(value, str):
+        whole: list[str] = []
+        for part in listed:
+            if whole and whole[-1].startswith(BLEND_PREFIX) and "=" in part and not part.startswith(BLEND_PREFIX):
+                whole[-1] += f",{part}"
+            else:
+                whole.append(part)
+        listed = whole
     if isinstance(listed, (list, tuple)):
         return [{"policy": one} if isinstance(one, str) else one for one in listed]
     return listed

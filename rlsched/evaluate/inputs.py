@@ -13,7 +13,7 @@ import numpy as np
 from rlsched import assets
 from rlsched.errors import SpecError
 from rlsched.evaluate.experiment import HostType, MachinesSpec, PlacementExperiment, SplitsSpec
-from rlsched.sim.power import POWER_CURVES, PowerCurve, find_curve
+from rlsched.sim.power import PowerCurve, find_curve
 from rlsched.traces.card import load_card
 from rlsched.traces.columns import Columns, Machines, Trace
 from rlsched.traces.datasets import read_dataset
@@ -67,7 +67,7 @@ def read_inputs(spec: PlacementExperiment, folder: Path, data_root: str | Path |
     curves = {name: PowerCurve.from_card(name, card) for name, card in spec.machines.curves.items()}
     for name in machines.power_curves:
         find_curve(name, curves)
-    return Inputs(trace, machines, _splits(spec), curves, (trace_source, *sources))
+    return Inputs(trace, machines, splits_of(spec), curves, (trace_source, *sources))
 
 
 def read_machines(
@@ -137,7 +137,14 @@ def _read(
     return columns, source
 
 
-def _splits(spec: PlacementExperiment) -> SplitsSpec:
+def splits_of(spec: PlacementExperiment) -> SplitsSpec:
+    """The card's splits, or those of its dataset's card.
+
+    Raises
+    ------
+    SpecError
+        When neither states any.
+    """
     if spec.splits is not None:
         return spec.splits
     name = spec.data.trace
@@ -151,8 +158,3 @@ def _splits(spec: PlacementExperiment) -> SplitsSpec:
         f"splits is required: neither the experiment's card nor a dataset card states any for {name!r}. Add "
         "[splits] with train, validation and test = [from, to) in seconds."
     )
-
-
-def known_curves(inputs: Inputs) -> dict[str, PowerCurve]:
-    """All power curves the machines may speak of."""
-    return {**POWER_CURVES, **inputs.curves}

@@ -251,7 +251,9 @@ def open_arena(spec: PlacementExperiment, inputs: Inputs, split: SplitName, *, c
     )
     typical = None
     if spec.options.fragmentation != "none":
-        typical = typical_requests(train_tasks(inputs.splits, inputs.trace), spec.typical_share)
+        typical = typical_requests(
+            train_tasks(inputs.splits, inputs.trace, tasks=spec.windows.tasks), spec.typical_share
+        )
     return Arena(instances, spec.options, typical, inputs.curves)
 
 

@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -191,9 +191,7 @@ def check_out(out: Path) -> None:
         raise SpecError(f"cannot write results to {out}: {above} cannot be written. Name another folder with --out.")
 
 
-def write_run(
-    document: Document, out: Path, *, card: str | None = None, extra: Callable[[Path], None] | None = None
-) -> None:
+def write_run(document: Document, out: Path, *, card: str | None = None, page: str | None = None) -> None:
     """Write a run's folder, all or nothing; an earlier run's is replaced.
 
     Parameters
@@ -202,8 +200,8 @@ def write_run(
     out : Path
     card : str, optional
         Text of the card, kept beside the results.
-    extra : callable, optional
-        Writes further files (the report) into the folder it is given.
+    page : str, optional
+        The report.
 
     Raises
     ------
@@ -218,12 +216,12 @@ def write_run(
     except OSError as error:
         raise SpecError(f"cannot write results to {out}: {error.strerror}. Name another folder with --out.") from None
     try:
-        (partial / RESULTS_JSON).write_text(dump(document) + "\n")
+        (partial / RESULTS_JSON).write_text(dump(document) + "\n", encoding="utf-8")
         write_parquet(document, partial / RESULTS_PARQUET)
         if card is not None:
-            (partial / CARD_COPY).write_text(card)
-        if extra is not None:
-            extra(partial)
+            (partial / CARD_COPY).write_text(card, encoding="utf-8")
+        if page is not None:
+            (partial / REPORT_HTML).write_text(page, encoding="utf-8")
         _swap(partial, out)
     except OSError as error:
         raise SpecError(f"cannot write results to {out}: {error.strerror or error}. Check the disk.") from None
@@ -264,7 +262,7 @@ def load_document(path: Path) -> Document:
     """
     file = path / RESULTS_JSON if path.is_dir() else path
     try:
-        document = json.loads(file.read_text())
+        document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError(f"no results at {file}. Make some with 'rlsched evaluate NAME --out {path}'.") from None
     except (OSError, ValueError) as error:

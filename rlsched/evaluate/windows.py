@@ -220,8 +220,14 @@ def _fleets(machines: Machines, sample: int | None, seed: int, split: str, n: in
     return tuple(out)
 
 
-def train_tasks(splits: SplitsSpec, trace: Trace) -> Trace:
+def train_tasks(splits: SplitsSpec, trace: Trace, *, tasks: Literal["all", "gpu"] = "all") -> Trace:
     """The tasks of the train split: all that typical requests and tuning may see.
+
+    Parameters
+    ----------
+    splits, trace
+    tasks : {"all", "gpu"}
+        Only those that take part in the windows.
 
     Raises
     ------
@@ -229,7 +235,7 @@ def train_tasks(splits: SplitsSpec, trace: Trace) -> Trace:
         When there are none.
     """
     lo, hi = splits.train
-    rows = np.flatnonzero((trace.arrive_s >= lo) & (trace.arrive_s < hi))
+    rows = np.flatnonzero((trace.arrive_s >= lo) & (trace.arrive_s < hi) & ((tasks == "all") | (trace.gpu_count > 0)))
     if rows.size == 0:
         raise SpecError(f"the train split must hold tasks: none arrives in [{lo:g}, {hi:g}) s of {_source(trace)}.")
     return trace.take(rows)

@@ -9,7 +9,7 @@ from typing import Any
 from rlsched.errors import MissingDataError
 from rlsched.evaluate.answer import answer, metric_label
 from rlsched.evaluate.metrics import METRICS
-from rlsched.evaluate.results import REPORT_HTML, Document, read_ledger
+from rlsched.evaluate.results import Document, read_ledger
 from rlsched.report.figures import Dot, axis_values, dot_plot
 from rlsched.report.tables import (
     heading,
@@ -24,26 +24,9 @@ from rlsched.spec import flatten
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
-def write_report(document: Document, folder: Path, *, ledger: Path | None = None) -> Path:
-    """Write ``report.html`` into a folder.
-
-    Parameters
-    ----------
-    document : dict
-    folder : Path
-        Exists.
-    ledger : Path, optional
-        Of touches of the test split; its lines about this experiment are listed.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    path = folder / REPORT_HTML
-    touches = read_ledger(ledger, document["experiment"]) if ledger is not None else []
-    path.write_text(render(document, touches), encoding="utf-8")
-    return path
+def render_with_ledger(document: Document, ledger: Path) -> str:
+    """The page, with the ledger's lines about this experiment."""
+    return render(document, read_ledger(ledger, document["experiment"]))
 
 
 def render(document: Document, touches: list[dict[str, Any]] | None = None) -> str:
