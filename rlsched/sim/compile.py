@@ -59,7 +59,7 @@ def bare_njit(function: FunctionT | None = None, **options: Any) -> Any:
     """Compile like :func:`njit`, without reference counts of arrays.
 
     The event loop hands tuples of some forty arrays from function to function; counting their
-    references took nine tenths of its time. Such a function must not create an array, and must
+    references took four fifths of its time. Such a function must not create an array, and must
     not return one to Python (it would come back with the wrong shape): it fills those it is given.
     """
     if function is None:
