@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TORCH  := 2.13.0
+# Options that make pip find a CPU build of torch, where the plain one would bring CUDA along,
+# e.g. make demo TORCH_FLAGS="--index-url ADDRESS"
+TORCH_FLAGS ?=
 
 .PHONY: help demo test test-all lint types bench clean
 .DEFAULT_GOAL := help
@@ -17,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rlsched needs Python 3.11 or newer: got " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV); about a minute the first time."
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torch==$(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(TORCH_FLAGS) torch==$(TORCH)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 

@@ -181,7 +181,10 @@ def first_best_indexed(tree: Any, level: Any, t: Any) -> Any:
     flat = tree.reshape(tree.size)
     depth = level.shape[0] - 2
     at = np.uint64(level[depth]) * width + np.uint64(t)
-    top, node = NEG, np.uint64(0)
+    node: Any = np.uint64(0)
+    child: Any
+    chosen: Any
+    top = NEG
     for child in range(np.uint64(FAN)):
         value = flat[at + child * width]
         node = child if value > top else node
