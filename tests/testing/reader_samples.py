@@ -92,3 +92,28 @@ plain("counts_per_second", "counts_per_second.txt")
 plain("worldcup98", "worldcup98.csv")
 plain("azure_llm", "azure_llm.csv")
 plain("cluster_pools", "cluster_pools", "cluster_pools/pool-202408_0.csv")
+plain("electricity_maps", "electricity_maps", "electricity_maps/A-B_2021_hourly.csv")
+plain("electricity_price", "electricity_price", "electricity_price/A-B_electricity_prices_2021.csv")
+plain("carbon_csv", "fr_ci.csv")
+plain("aws_spot", "spot", "spot/us-east-1a-Linux-c3.xlarge.csv")
+plain("spot_availability", "spot_availability.json")
+plain("azure_v1_cpu", "azure_v1_cpu/two_avg.csv", together="azure_v1_cpu")
+plain("google_2011_machines", "google_2011_machines.csv")
+plain("google_2011_tasks", "google_2011_tasks.csv")
+plain("alibaba_dlrm", "alibaba_dlrm.csv")
+plain("alibaba_spot_nodes", "alibaba_spot_nodes.csv")
+
+
+def hours(*number: int) -> pa.Array:
+    return pa.array([1000 * 3600 * one for one in number], pa.timestamp("ms"))
+
+
+@sample
+def carbon_parquet(folder: Path) -> Found:
+    """Spain: 1 at hour 0, 2 at hour 1, 5 at hour 4. France a quarter of an hour by another clock."""
+    spain = write_parquet(
+        folder / "entso-e-ES-2023.parquet", {"timestamp": hours(0, 1, 4), "carbon_intensity": [1.0, 2, 5]}
+    )
+    stamps = pa.array([900_000, 1_800_000], pa.timestamp("ms", tz="Europe/Paris"))
+    write_parquet(folder / "2022_FR.parquet", {"timestamp": stamps, "carbon_intensity": [7.0, 8.0]})
+    return [spain, folder], None

@@ -11,7 +11,7 @@ from rlsched.traces.columns import Demand, Machines, Signal, Trace, Usage
 from rlsched.traces.datasets import read_dataset
 
 CARDS = [name for name, path in assets.list_assets("traces").items() if load_card(path).spec.parts]
-SLOW = {"cluster-pools-2024", "google-2011", "bitbrains-faststorage"}  # read by the tests of their readers
+SLOW = {"cluster-pools-2024", "bitbrains-faststorage"}  # read by the tests of their readers
 
 
 @pytest.mark.parametrize("name", CARDS)

@@ -230,6 +230,13 @@ def plain_name(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).stem
 
 
+def beside(path: Path, name: str) -> Path | None:
+    """A file of that name in the folder of ``path``, plain or ``.gz``; None where there is neither."""
+    plain = path.with_name(name.removesuffix(".gz"))
+    found = [one for one in (plain, plain.with_name(f"{plain.name}.gz")) if one.is_file()]
+    return found[0] if found else None
+
+
 def list_tree(path: Path) -> list[Path]:
     """The files below a directory at any depth, byte-wise ascending by path; hidden ones are left out.
 

@@ -282,7 +282,9 @@ def _read_fast(
     pa = import_pyarrow()
     from pyarrow import csv as arrow_csv
 
-    if re.search(rb"0[xX]", data):  # pyarrow takes 0x10 for 16; the plain reader does not
+    mark = re.escape(delimiter.encode())
+    hexadecimal = rb"(?:^|[" + mark + rb"\"\s])[+-]?0[xX][0-9a-fA-F]*(?=[" + mark + rb"\"\s]|$)"
+    if re.search(hexadecimal, data):  # a whole field: pyarrow takes 0x10 for 16; the plain reader does not
         return None
     arrow = {"int": pa.int64(), "float": pa.float64(), "text": pa.string(), "datetime": pa.string()}
 
@@ -395,7 +397,7 @@ def _read_rows(
     delimiter: str,
     markers: Sequence[str],
     on_bad_row: str,
-    first_row: int,
+    first_row: int = 0,
 ) -> Table:
     """Read row by row: the definition of what is a fault, and of where it is."""
     at = [found.index(column.name) for column in columns]
