@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from rlsched.sim.consolidation.compiled import inner
-from rlsched.sim.consolidation.policy import HISTORY, NPA, PolicyCode
-from rlsched.sim.consolidation.reference_rules import ROUNDING_ABOVE_FULL
+from rlsched.sim.consolidation.policy import HISTORY, NPA, ROUNDING_ABOVE_FULL, PolicyCode
 from rlsched.sim.consolidation.state import (
     ACTIVE,
     BEFORE_M2,

@@ -55,6 +55,7 @@ HISTORY = 30  # ticks of load a VM remembers
 FALLBACK_THRESHOLD = 0.7  # used while the history is short
 SPREAD_SAMPLES = 12  # IQR and MAD need as many
 TREND_SAMPLES = 10  # LR and LRR need and use as many
+ROUNDING_ABOVE_FULL = 1.01  # a load between 1 and this is rounding and counts as 1
 
 
 class PolicyCode(NamedTuple):

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 
 from rlsched import rng
 from rlsched.sim.consolidation.meters import Checkpoint, Meters
-from rlsched.sim.consolidation.policy import HISTORY, ConsolidationPolicy, trend_weights
+from rlsched.sim.consolidation.policy import HISTORY, ROUNDING_ABOVE_FULL, ConsolidationPolicy, trend_weights
 from rlsched.sim.consolidation.world import World, java_hash
 from rlsched.sim.semantics import Semantics
-
-ROUNDING_ABOVE_FULL = 1.01  # a load between 1 and this is rounding and counts as 1
 
 
 @dataclass

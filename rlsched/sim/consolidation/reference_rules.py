@@ -11,12 +11,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rlsched.errors import TraceError
-from rlsched.sim.consolidation.policy import FALLBACK_THRESHOLD, HISTORY, SPREAD_SAMPLES, TREND_SAMPLES, tricube
+from rlsched.sim.consolidation.policy import (
+    FALLBACK_THRESHOLD,
+    HISTORY,
+    ROUNDING_ABOVE_FULL,
+    SPREAD_SAMPLES,
+    TREND_SAMPLES,
+    tricube,
+)
 
 if TYPE_CHECKING:
     from rlsched.sim.consolidation.reference import Host, Reference, Vm
-
-ROUNDING_ABOVE_FULL = 1.01
 
 
 def place_at_start(sim: Reference) -> None:
