@@ -8,7 +8,6 @@ left (a window without end, such as filling a cluster).
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,9 @@ from rlsched.observe.placement import ObservationArrays, Observer, device_choice
 from rlsched.reward.compose import Rewarder
 from rlsched.rng import stream_seed
 from rlsched.sim import state as st
-from rlsched.sim.kernel import open_copy
 from rlsched.sim.simulate import advance_all, decide_all
 from rlsched.sim.state import State
-from rlsched.sim.world import T_ARRIVE, Window, World
+from rlsched.sim.world import Window, World
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -203,8 +201,7 @@ def reopen(world: World, state: State, n: int, window: Window, seed: int) -> Non
     arrays = state.arrays
     for name, array in state.to_dict().items():
         array[n] = -1 if name in ("gpu", "queue", "group_head") else 0
-    start = world.arrays.task_f[window.lo, T_ARRIVE] if math.isinf(window.start_s) else window.start_s
-    open_copy(world.arrays, arrays.copy_view(n), window.lo, window.hi, start, window.stop_s, window.fleet, int(seed))
+    world.open(arrays.copy_view(n), window, int(seed))
 
 
 def _like(out: ObservationArrays) -> ObservationArrays:

@@ -57,7 +57,7 @@ def place(w: Any, c: Any, machine: Any, devices: Any, log: Any) -> None:
     task_f[st.K_START] = now
     end = now + (w.task_f[row, wd.T_RUN] - task_f[st.K_DONE])
     task_f[st.K_END] = end
-    if end < math.inf:
+    if end < math.inf and count[st.C_PLANNED] == 0:
         count[st.C_HEAP] = push_heap(c.heap_t, c.heap_k, count[st.C_HEAP], end, k)
     if w.option_i[wd.O_RESIDENTS]:
         head = mi[st.M_HEAD, machine]

@@ -31,7 +31,7 @@ NOTHING_FITS = 1e150  # a request for the padding; its square is still finite
 class Index(NamedTuple):
     """Scratch: derived from the state, rebuilt from nothing."""
 
-    tree: npt.NDArray[np.float64]  # (nodes, T padded)
+    tree: npt.NDArray[np.float64]  # (nodes * width,) one row of scores a node
     level: npt.NDArray[np.int64]  # (levels + 1,) first node of each level
     requests: npt.NDArray[np.float64]  # (4, T padded) cpu, mem; infinity where none is asked for
     cursor: npt.NDArray[np.int64]  # (1,) changes taken in; -1 before the first
@@ -56,7 +56,7 @@ def make_index(w: Any, rules: npt.NDArray[np.int64]) -> Index | None:
     cpu, mem = np.full(width, NOTHING_FITS), np.full(width, NOTHING_FITS)
     cpu[:n_types], mem[:n_types] = w.type_i[:, wd.T_CPU], w.type_i[:, wd.T_MEM]
     return Index(
-        np.full((sum(sizes), width), NEG),
+        np.full(sum(sizes) * width, NEG),
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         np.stack([cpu, mem, np.where(cpu == 0, np.inf, 0.0), np.where(mem == 0, np.inf, 0.0)]),
         np.full(1, -1, np.int64),
@@ -65,7 +65,7 @@ def make_index(w: Any, rules: npt.NDArray[np.int64]) -> Index | None:
 
 def no_index() -> Index:
     """A placeholder of the same type, for policies without an index."""
-    return Index(np.zeros((1, 1)), np.zeros(1, np.int64), np.zeros((4, 1)), np.full(1, -1, np.int64))
+    return Index(np.zeros(1), np.zeros(1, np.int64), np.zeros((4, 1)), np.full(1, -1, np.int64))
 
 
 # Flags: "no NaN" lets minima and maxima be taken eight at a time. It changes no value, and
@@ -123,10 +123,9 @@ def _score_row(
 
 
 @bare_njit(fastmath={"nnan", "nsz"})
-def _lift(tree: Any, level: Any, i: Any) -> None:
+def _lift(flat: Any, width: Any, level: Any, i: Any) -> None:
     """Bring the maxima above machine ``i`` up to date."""
-    width = np.uint64(tree.shape[1])
-    flat = tree.reshape(tree.size)
+    width = np.uint64(width)
     node = i
     for depth in range(level.shape[0] - 2):
         group = node // FAN
@@ -145,7 +144,7 @@ def _lift(tree: Any, level: Any, i: Any) -> None:
 @bare_njit(inline="always")
 def _redo(index: Any, i: Any, rules: Any, weights: Any, m: Any) -> None:
     _score_row(
-        index.tree[i],
+        index.tree[i * index.requests.shape[1] : (i + 1) * index.requests.shape[1]],
         index.requests,
         float(m.i[st.M_CPU, i]),
         float(m.i[st.M_MEM, i]),
@@ -165,20 +164,19 @@ def refresh_index(index: Any, size: Any, rules: Any, weights: Any, m: Any, log: 
         for i in range(size):
             _redo(index, i, rules, weights, m)
         for i in range(0, size, FAN):
-            _lift(index.tree, index.level, i)
+            _lift(index.tree, index.requests.shape[1], index.level, i)
     else:
         for change in range(cursor, head):
             i = ring[change & (ring.shape[0] - 1)]
             _redo(index, i, rules, weights, m)
-            _lift(index.tree, index.level, i)
+            _lift(index.tree, index.requests.shape[1], index.level, i)
     index.cursor[0] = head
 
 
 @bare_njit
-def first_best_indexed(tree: Any, level: Any, t: Any) -> Any:
+def first_best_indexed(flat: Any, width: Any, level: Any, t: Any) -> Any:
     """Row of the largest score for request ``t``, lowest row on ties; -1 when nothing fits."""
-    width = np.uint64(tree.shape[1])
-    flat = tree.reshape(tree.size)
+    width = np.uint64(width)
     depth = level.shape[0] - 2
     at = np.uint64(level[depth]) * width + np.uint64(t)
     node: Any = np.uint64(0)
@@ -196,8 +194,8 @@ def first_best_indexed(tree: Any, level: Any, t: Any) -> Any:
         node *= np.uint64(FAN)
         at = (np.uint64(level[depth]) + node) * width + np.uint64(t)
         chosen = np.uint64(0)
-        for child in range(np.uint64(FAN)):  # no early end: it would be mispredicted
-            child = np.uint64(FAN - 1) - child
+        for back in range(np.uint64(FAN)):  # no early end: it would be mispredicted
+            child = np.uint64(FAN - 1) - back
             chosen = child if flat[at + child * width] == top else chosen
         node += chosen
     return np.int64(node)

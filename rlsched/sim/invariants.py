@@ -90,7 +90,7 @@ def _check_copy(world: World, state: State, n: int) -> None:
             int((request[running, wd.T_GPUS] * request[running, wd.T_MGPU]).sum()),
         ),
         ("waiting tasks", int(c.counter[st.C_WAITING]), int((status == st.QUEUED).sum())),
-        ("departures planned", int(c.counter[st.C_HEAP]), int(np.isfinite(c.task_f[running, st.K_END]).sum())),
+        ("departures planned", _planned(c), int(np.isfinite(c.task_f[running, st.K_END]).sum())),
     ):
         if got != wanted:
             fail(what, got, wanted, "the whole copy")
@@ -104,3 +104,9 @@ def _check_copy(world: World, state: State, n: int) -> None:
             older = same[(c.task_f[same, st.K_START] < c.task_f[k, st.K_START])]
             if older.size >= limit:
                 fail("tasks of its group that were there before", older.size, f"< {limit}", f"task {lo + k}")
+
+
+def _planned(c: st.StateArrays) -> int:
+    """Entries of the heap, or of the plan, that belong to running tasks."""
+    entries = c.heap_k[int(c.counter[st.C_LEAVE]) : int(c.counter[st.C_HEAP])]
+    return int((c.task_i[entries, st.K_STATUS] == st.RUNNING).sum())

@@ -188,7 +188,13 @@ def advance(w: Any, c: Any, log: Any) -> Any:
                 return count[st.C_TASK]
             _compact(count, c.queue)
         now, lo = clock[st.F_NOW], count[st.C_LO]
-        depart = c.heap_t[0] if count[st.C_HEAP] > 0 else math.inf
+        first = 0
+        if count[st.C_PLANNED] == 1:
+            first = count[st.C_LEAVE]
+            while first < count[st.C_HEAP] and c.task_i[c.heap_k[first], st.K_STATUS] == st.REJECTED:
+                first += 1
+            count[st.C_LEAVE] = first
+        depart = c.heap_t[first] if first < count[st.C_HEAP] else math.inf
         event = w.event_t[count[st.C_EVENT]] if count[st.C_EVENT] < count[st.C_EVENT_HI] else math.inf
         arrive = w.task_f[lo + count[st.C_NEXT], wd.T_ARRIVE] if lo + count[st.C_NEXT] < count[st.C_HI] else math.inf
         if depart == math.inf and arrive == math.inf and count[st.C_WAITING] == 0 and clock[st.F_STOP] == math.inf:
@@ -206,8 +212,11 @@ def advance(w: Any, c: Any, log: Any) -> Any:
             start_metering(count, clock, c.machine_i, c.machine_f)
         move_clock(count, clock, t)
         if depart == t:
-            k = c.heap_k[0]
-            count[st.C_HEAP] = pop_heap(c.heap_t, c.heap_k, count[st.C_HEAP])
+            k = c.heap_k[first]
+            if count[st.C_PLANNED] == 1:
+                count[st.C_LEAVE] += 1
+            else:
+                count[st.C_HEAP] = pop_heap(c.heap_t, c.heap_k, count[st.C_HEAP])
             take_off(w, c, k, log)
             c.task_i[k, st.K_STATUS] = st.DONE
             count[st.C_FINISHED] += 1

@@ -30,7 +30,9 @@ NO_TASK = -1
     C_NEXT,  # next task to arrive (local row)
     C_EVENT,  # next machine event
     C_EVENT_HI,  # one past the last
-    C_HEAP,  # entries in the departure heap
+    C_HEAP,  # entries in the departure heap, or in the plan
+    C_PLANNED,  # all departures were known at the beginning and stand sorted in the heap's arrays
+    C_LEAVE,  # entries of the plan that are over
     C_QUEUE,  # entries in the queue, removed ones included until the pass ends
     C_PASS,  # position of the queue pass, -1 outside one
     C_NEED_PASS,  # capacity was freed since the last pass
@@ -61,7 +63,7 @@ NO_TASK = -1
     C_PLACED_MEM,
     C_PLACED_GPU,
     C_REASON,  # seven reasons of rejection follow
-) = range(37)
+) = range(39)
 REASONS = ("cpu", "mem", "gpu", "model", "group", "several", "too_large")
 N_COUNT = C_REASON + len(REASONS)
 FIRST_METER = C_ARRIVED

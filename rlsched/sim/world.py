@@ -279,12 +279,27 @@ class World:
             group_link=np.full((n, k if groups else 0, 2), -1, np.int32),
             group_head=np.full((n, groups), -1, np.int32),
         )
+        for i, (window, seed) in enumerate(zip(windows, seeds, strict=True)):
+            self.open(arrays.copy_view(i), window, int(seed))
+        return st.State(arrays)
+
+    def open(self, c: st.StateArrays, window: Window, seed: int) -> None:
+        """Put one copy, whose arrays are fresh, at the beginning of a window."""
         from rlsched.sim.kernel import open_copy
 
-        for i, (window, seed) in enumerate(zip(windows, seeds, strict=True)):
-            start = w.task_f[window.lo, T_ARRIVE] if math.isinf(window.start_s) else window.start_s
-            open_copy(w, arrays.copy_view(i), window.lo, window.hi, start, window.stop_s, window.fleet, int(seed))
-        return st.State(arrays)
+        w = self.arrays
+        times = w.task_f[window.lo : window.hi]
+        start = times[0, T_ARRIVE] if math.isinf(window.start_s) else window.start_s
+        open_copy(w, c, window.lo, window.hi, start, window.stop_s, window.fleet, seed)
+        # Where a task runs from its arrival or never, and nothing interrupts it, all departures
+        # are known now: sorted once, they need no heap. (A life of 0 s would leave before it came.)
+        if not w.option_i[O_QUEUE] and not w.event_t.size and bool((times[:, T_RUN] > 0).all()):
+            end = times[:, T_ARRIVE] + times[:, T_RUN]
+            order = np.argsort(end, kind="stable")[: int(np.isfinite(end).sum())]
+            c.heap_t[: len(order)] = end[order]
+            c.heap_k[: len(order)] = order
+            c.counter[st.C_HEAP] = len(order)
+            c.counter[st.C_PLANNED] = 1
 
 
 def translate_mask(mask: I64, names: tuple[str, ...], vocabulary: tuple[str, ...]) -> I64:
