@@ -141,6 +141,8 @@ def _limits(provenance: Mapping[str, Any], windows: int) -> list[str]:
         )
     if provenance.get("not_run"):
         lines.append(f"References that were not run: {', '.join(provenance['not_run'])}.")
+    if provenance.get("tuned_elsewhere"):
+        lines.append(f"Tuned on other data than these: {', '.join(provenance['tuned_elsewhere'])}. Tune again.")
     compared = provenance.get("comparisons", {})
     if compared.get("shown"):
         lines.append(

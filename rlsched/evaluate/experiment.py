@@ -283,7 +283,7 @@ class TuneSpec(Spec):
     keep : int
         The best so many are scored on the validation windows; the best there is taken.
     train_windows, validation_windows : int, optional
-        The first so many; all by default.
+        So many, of time windows spread evenly over the split; all by default.
     devices : {"best", "score"}
         Which GPU inside a machine; see ``Heuristic``.
     seed : int

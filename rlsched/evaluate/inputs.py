@@ -42,6 +42,11 @@ class Inputs:
     curves: dict[str, PowerCurve]
     sources: tuple[dict[str, Any], ...]
 
+    @property
+    def sha256(self) -> dict[str, str]:
+        """SHA-256 of every file that was read, by name."""
+        return {name: sha for source in self.sources for name, sha in source["files"].items()}
+
 
 def read_inputs(spec: PlacementExperiment, folder: Path, data_root: str | Path | None = None) -> Inputs:
     """Read the trace and the machines of an experiment.

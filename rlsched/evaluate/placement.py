@@ -6,12 +6,12 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rlsched import spec as cards
-from rlsched.errors import SpecError
+from rlsched.errors import SpecError, UserError
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.experiment import ROLES, PlacementExperiment, PolicyEntry, experiment_name
 from rlsched.evaluate.inputs import Inputs, read_inputs
@@ -28,7 +28,7 @@ from rlsched.evaluate.results import (
 )
 from rlsched.evaluate.verdict import Verdict, holm_keeps, judge_all, leader
 from rlsched.evaluate.windows import Instances, SplitName, make_instances, train_tasks
-from rlsched.policies import Heuristic, find_policy
+from rlsched.policies import Heuristic, find_policy, parse_blend
 from rlsched.rng import stream_seed
 from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.options import PlacementOptions
@@ -54,12 +54,15 @@ class Contestant:
         state to the end of its window, and ``stochastic``.
     lifetime, unknown_lifetime_s
         What it may see of life spans, where that differs from the experiment's.
+    tuned : dict
+        What ``tuned.toml`` says of the blend, for one that was tuned.
     """
 
     name: str
     policy: Any
     lifetime: str | None = None
     unknown_lifetime_s: float | None = None
+    tuned: dict[str, Any] = field(default_factory=dict)
 
     @property
     def stochastic(self) -> bool:
@@ -171,6 +174,7 @@ def run(
         "references": roles,
         "not_run": [one for one in roles.values() if one not in names],
         "data": list(inputs.sources),
+        "tuned_elsewhere": [one.name for one in contestants if tuned_elsewhere(one, inputs)],
         "seeds": list(spec.seeds),
         "policies": [describe(one) for one in contestants],
         **describe_windows(arena),
@@ -189,17 +193,17 @@ def find_contestants(entries: Sequence[PolicyEntry], folder: Path) -> list[Conte
     SpecError
         Every unknown policy at once.
     """
-    out, faults = [], []
+    out: list[Contestant] = []
+    faults: list[UserError] = []
     for entry in entries:
         try:
-            policy = load_tuned(folder / TUNED_FILE) if entry.policy == TUNED else find_policy(entry.policy)
-            out.append(Contestant(entry.label, policy, entry.lifetime, entry.unknown_lifetime_s))
-        except Exception as error:
-            from rlsched.errors import UserError
-
-            if not isinstance(error, UserError):
-                raise
+            policy, tuned = (
+                load_tuned(folder / TUNED_FILE) if entry.policy == TUNED else (find_policy(entry.policy), {})
+            )
+        except UserError as error:
             faults.append(error)
+            continue
+        out.append(Contestant(entry.label, policy, entry.lifetime, entry.unknown_lifetime_s, tuned))
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -207,25 +211,34 @@ def find_contestants(entries: Sequence[PolicyEntry], folder: Path) -> list[Conte
     return out
 
 
-def load_tuned(path: Path) -> Heuristic:
+def load_tuned(path: Path) -> tuple[Heuristic, dict[str, Any]]:
     """The blend that ``rlsched tune`` left in an experiment's folder.
+
+    Returns
+    -------
+    (Heuristic, dict)
+        The blend, and everything the file says of it.
 
     Raises
     ------
     SpecError
         When it is not there, or is not such a file.
     """
-    from rlsched.policies import parse_blend
-
     if not path.is_file():
         raise SpecError(
             f"policy {TUNED!r}: there is no {TUNED_FILE} beside the experiment's card. Make it with "
             f"'rlsched tune {path.parent.name}'."
         )
-    text = cards.read_toml(path).get("policy")
+    tuned = cards.read_toml(path)
+    text = tuned.get("policy")
     if not isinstance(text, str):
         raise SpecError(f"policy {TUNED!r}: {path} has no key policy. Make it again with 'rlsched tune'.")
-    return dataclasses.replace(parse_blend(text), name=TUNED)
+    return dataclasses.replace(parse_blend(text), name=TUNED), tuned
+
+
+def tuned_elsewhere(contestant: Contestant, inputs: Inputs) -> bool:
+    """True for a tuned blend whose data were not those of this experiment."""
+    return bool(contestant.tuned) and contestant.tuned.get("data_sha256", {}) != inputs.sha256
 
 
 def check_contestants(contestants: Sequence[Contestant], options: PlacementOptions) -> None:
@@ -234,8 +247,16 @@ def check_contestants(contestants: Sequence[Contestant], options: PlacementOptio
     Raises
     ------
     SpecError
-        When a policy measures fragmentation and the simulation does not.
+        When a policy measures fragmentation and the simulation does not, or measures it in
+        something else.
     """
+    for one in contestants:
+        wanted = getattr(one.policy, "fragmentation", options.fragmentation)
+        if wanted != options.fragmentation:
+            raise SpecError(
+                f"policy {one.name!r} was trained with fragmentation = {wanted!r}: simulation.fragmentation is "
+                f"{options.fragmentation!r}. Set it to {wanted!r}."
+            )
     blind = [one.name for one in contestants if one.needs_typical] if options.fragmentation == "none" else []
     if blind:
         raise SpecError(
@@ -358,9 +379,11 @@ def describe(contestant: Contestant) -> dict[str, Any]:
     if isinstance(policy, Heuristic):
         out |= {"weights": dict(policy.weights), "choice": policy.choice, "devices": policy.devices}
     out |= {"doc": getattr(policy, "doc", ""), "source": getattr(policy, "source", "")}
-    facts = getattr(policy, "provenance", None)
-    if isinstance(facts, dict):
-        out["provenance"] = plain(facts)
+    metadata = getattr(policy, "metadata", None)
+    if isinstance(metadata, dict):
+        out["metadata"] = plain(metadata)
+    if contestant.tuned:
+        out["tuned"] = plain(contestant.tuned)
     seen = {"lifetime": contestant.lifetime, "unknown_lifetime_s": contestant.unknown_lifetime_s}
     return {**out, **{key: value for key, value in seen.items() if value is not None}}
 

@@ -239,13 +239,8 @@ def run_tune(
         "command": f"rlsched tune {experiment_name(card)}{sets}",
         "seed": family.seed,
         "card_sha256": file_sha256(card),
-        "data_sha256": data_sha256(inputs),
+        "data_sha256": inputs.sha256,
     }
-
-
-def data_sha256(inputs: Inputs) -> dict[str, str]:
-    """SHA-256 of every file the experiment reads, by name."""
-    return {name: sha for source in inputs.sources for name, sha in source["files"].items()}
 
 
 def write_tuned(tuned: dict[str, Any], folder: Path) -> Path:

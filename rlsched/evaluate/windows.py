@@ -68,7 +68,8 @@ def make_instances(
     sample : int, optional
         Machines drawn for each window; all of them by default.
     count : int, optional
-        The first so many windows; what ``spec.count`` says by default.
+        So many windows, of time windows spread evenly over the split; what ``spec.count`` says by
+        default.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def make_instances(
     if spec.kind == "time":
         windows = time_windows(spec, split, lo, hi, trace)
         if count is not None:
-            windows = windows[:count]
+            windows = _spread(windows, count, split)
         drawn, clock = trace, True
     else:
         rows = np.flatnonzero((trace.arrive_s >= lo) & (trace.arrive_s < hi))
@@ -140,6 +141,13 @@ def time_windows(spec: WindowsSpec, split: str, lo: float, hi: float, trace: Tra
         if later.start_s < earlier.stop_s:
             raise OurBug(f"windows {earlier.name} and {later.name} overlap.")
     return tuple(out)
+
+
+def _spread(windows: tuple[Window, ...], count: int, split: str) -> tuple[Window, ...]:
+    if count > len(windows):
+        raise SpecError(f"the {split} split holds {len(windows)} windows: {count} were asked for. Lower the number.")
+    picked = np.linspace(0, len(windows) - 1, count).round().astype(int)
+    return tuple(windows[i] for i in picked)
 
 
 def fill_windows(

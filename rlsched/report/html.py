@@ -110,6 +110,7 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         ("seeds", ", ".join(map(str, p.get("seeds", [])))),
         ("bootstrap", _pairs(p.get("bootstrap"))),
         ("comparisons", _pairs(p.get("comparisons"))),
+        ("data, SHA-256", _pairs({Path(name).name: sha for name, sha in p.get("data_sha256", {}).items()})),
         ("windows", _windows(p.get("windows", []))),
         ("machines", _pairs(p.get("machines"))),
         ("typical requests", p.get("typical_requests")),
