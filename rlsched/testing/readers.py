@@ -32,6 +32,7 @@ _NOUN: dict[str, type[Any] | tuple[type[Any], ...]] = {
     "any": (Trace, Machines, Usage, Demand, Signal),
 }
 _REMOVES = ("dropped", "merged")  # actions after which a row is no row of its own any more
+_ADDS = ("split",)  # actions that made further rows out of one
 
 
 def check_reader(
@@ -68,7 +69,7 @@ def check_reader(
         2. the result is of the reader's kind, keeps every invariant, and names source and hashes;
         3. reading twice gives the same columns and the same report;
         4. gzip and plain give the same columns (not asked of Parquet);
-        5. the report adds up: rows read = rows kept + rows dropped or merged;
+        5. the report adds up: rows read + rows split off = rows kept + rows dropped or merged;
         6. Parquet gives back the same columns and the same report;
         7. a file cut short, an empty file, and an empty directory are each a `TraceError`;
         8. nothing is written beside the files.
@@ -116,10 +117,12 @@ def _check_read(reader: Reader, path: Path, options: dict[str, Any]) -> Columns:
     _expect(columns.report == again.report, f"{reader.name}: reading {path} twice must give the same report")
     _expect(_listing(path) == before, f"{reader.name}: nothing may be written beside {path}")
     report = columns.report
+    added = sum(drop.count for drop in report.drops if drop.action.startswith(_ADDS))
     removed = sum(drop.count for drop in report.drops if drop.action.startswith(_REMOVES))
     _expect(
-        report.rows_read == report.rows_kept + removed,
-        f"{reader.name}: {report.rows_read} rows read must be {report.rows_kept} kept + {removed} dropped or merged",
+        report.rows_read + added == report.rows_kept + removed,
+        f"{reader.name}: {report.rows_read} rows read + {added} split off must be {report.rows_kept} kept + {removed} "
+        "dropped or merged",
     )
     _expect(report.rows_read > 0, f"{reader.name}: the report must count the rows of {path}")
     if isinstance(columns, (Trace, Machines)):

@@ -117,3 +117,39 @@ def carbon_parquet(folder: Path) -> Found:
     stamps = pa.array([900_000, 1_800_000], pa.timestamp("ms", tz="Europe/Paris"))
     write_parquet(folder / "2022_FR.parquet", {"timestamp": stamps, "carbon_intensity": [7.0, 8.0]})
     return [spain, folder], None
+
+
+@sample
+def alibaba_genai_metric(folder: Path) -> Found:
+    """Unpacked, and as the archive that is published."""
+    content = (DATA / "pod_gpu_duty_cycle_anon.csv").read_bytes()
+    packed = write_tar(folder / "any-name.tar.gz", {"pod_gpu_duty_cycle_anon.csv": content})
+    return [packed, DATA / "pod_gpu_duty_cycle_anon.csv"], None
+
+
+plain("swf", "swf/tiny.swf")
+plain("philly_jobs", "philly_jobs.csv")
+plain("philly_nodes", "philly_nodes.csv")
+plain("helios", "helios/vcA", "helios/vcA/cluster_sequence_vc.csv", together="helios")
+plain("helios_capacity", "helios/Earth_gpu_number.csv")
+plain("gaia_jobs", "gaia_jobs.csv")
+plain("azure_packing", "azure_packing.txt")
+plain("azure_totals_v1", "azure_totals_v1.csv")
+plain("azure_totals_v2", "azure_totals_v2.csv")
+plain("azure_vmtable", "azure_vmtable.csv")
+plain("azure_cpu_readings", "azure_cpu_readings.csv")
+plain("maro_vms", "maro_vms.csv")
+plain("maro_readings", "maro_readings.csv")
+plain("alibaba_2018_usage", "alibaba_2018/machine_usage.csv")
+plain("alibaba_2018_machines", "alibaba_2018/machine_meta.csv")
+plain("alibaba_2018_mean", "alibaba_2018/machine_usage_day_2_grouped_43200_seconds.csv")
+plain("google_2019_usage", "google_2019/22-300000000-900000000.csv")
+plain("google_2019_mean", "google_2019/mean.csv")
+plain("bytedance", "bytedance.json")
+plain("huawei_hosts", "huawei_hosts.csv")
+plain("huawei_vms", "huawei_vms.csv")
+plain("cloudwatch", "elb_request_count_x.csv")
+plain("azure_functions_invocations", "azure_functions/invocations.csv", together="azure_functions")
+plain("azure_functions_2021", "azure_functions_2021.csv")
+plain("alibaba_genai_qps", "qps.csv")
+plain("alibaba_genai_requests", "alibaba_genai_requests.csv")

@@ -116,7 +116,7 @@ def breaks_an_invariant(path: Path) -> Trace:
     ("read", "message"),
     [
         (not_the_same_twice, "twice must give the same columns"),
-        (drops_silently, r"5 rows read must be 3 kept \+ 0 dropped or merged"),
+        (drops_silently, r"5 rows read \+ 0 split off must be 3 kept \+ 0 dropped or merged"),
         (swallows_everything, "must be a TraceError, and was read without one"),
         (blames_the_card, "must be a TraceError, not SpecError"),
         (litters, "nothing may be written beside"),

@@ -32,8 +32,8 @@ class Drop:
     rule : str
         What the rows broke, in words, e.g. ``"deletion before creation"``.
     action : str
-        What was done. An action that begins with ``"dropped"`` or ``"merged"`` took rows away;
-        after any other the rows are still there.
+        What was done. An action that begins with ``"dropped"`` or ``"merged"`` took rows away, one
+        that begins with ``"split"`` made further rows; after any other the rows are still there.
     count : int
         Rows concerned.
     rows : tuple of int
