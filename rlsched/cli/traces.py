@@ -1,4 +1,4 @@
-"""``rlsched traces list | describe | convert``, and the commands for synthetic traces."""
+"""``rlsched traces list | describe | convert``, the linter, and the commands for synthetic traces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlsched.cli import traces_synthetic
+from rlsched.cli import traces_check, traces_synthetic
 from rlsched.errors import SpecError, TraceError, did_you_mean
 from rlsched.spec import parse_override
 
@@ -126,6 +126,7 @@ def convert(
     typer.echo("\n".join(columns.report.lines()))
 
 
+traces_check.register(app)
 traces_synthetic.register(app)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlsched.errors import TraceError
+from rlsched.errors import TraceError, UserError
 from rlsched.traces.columns import Columns, Machines
 from rlsched.traces.lint.account import findings_of
 from rlsched.traces.lint.finding import CHANGES, Finding, Rule, Subject
@@ -82,13 +81,7 @@ def check(columns: Columns, *, machines: Machines | None = None, head: Head | No
     )
 
 
-def check_file(
-    read: Callable[..., Columns],
-    path: Path | None = None,
-    *,
-    machines: Machines | None = None,
-    skips: bool = False,
-) -> Report:
+def check_file(read: Callable[..., Columns], path: Path | None = None, *, machines: Machines | None = None) -> Report:
     """Read and check; where the reader refuses the file, say so and go on with the rows it can read.
 
     Parameters
@@ -98,8 +91,7 @@ def check_file(
     path : Path, optional
         The file, for the rules about its text.
     machines : Machines, optional
-    skips : bool
-        Whether the reader knows ``on_bad_row="skip"``.
+        As for :func:`check`.
 
     Raises
     ------
@@ -110,11 +102,9 @@ def check_file(
     try:
         columns = read()
     except TraceError as error:
-        if not skips:
-            raise
         try:
             columns = read(on_bad_row="skip")
-        except TraceError:
+        except UserError:  # every row is bad, or this reader cannot leave rows out
             raise error from None
         refused = Finding(
             REFUSED,
@@ -129,11 +119,6 @@ def check_file(
     if refused is None:
         return report
     return dataclasses.replace(report, findings=(refused, *report.findings))
-
-
-def can_skip(read: Callable[..., Columns]) -> bool:
-    """Whether a reader has ``on_bad_row``."""
-    return "on_bad_row" in inspect.signature(read).parameters
 
 
 def _joined(rules: Sequence[Finding], account: Sequence[Finding]) -> list[Finding]:

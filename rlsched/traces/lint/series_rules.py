@@ -25,7 +25,7 @@ _QUIET_S = 600.0
 _QUIET_EVENTS = 100.0
 _SHIFT_H = 4.0
 _DAYS_A_SIDE = 7
-_AGREE = 0.65  # length of the mean of the days' phases: 1 where all agree
+_AGREE = 0.7  # length of the mean of the days' phases: 1 where all agree
 _HOURS = 24
 
 
@@ -261,7 +261,8 @@ def outage(subject: Subject) -> Hit | None:
     zeros = int((end - begin).sum())
     text = (
         f"{plural(begin.size, 'run')} of zeros ({plural(zeros, 'sample')}) beside a busy hour on either side, "
-        f"the longest {int(end[worst] - begin[worst]):,} samples ({length}) in {grid.where(int(begin[worst]))}: off, not idle?"
+        f"the longest {int(end[worst] - begin[worst]):,} samples ({length}) in {grid.where(int(begin[worst]))}: "
+        "off, not idle?"
     )
     return grid.hit(zeros, text, int(begin[worst]))
 

@@ -127,7 +127,8 @@ def constant_run(subject: Subject) -> Hit | None:
     name, _, time = _where(signal, int(begin[worst]))
     text = (
         f"{plural(long.size, 'run')} of a day or more at one value, the longest "
-        f"{format_duration(float(length[worst]))} at {signal.value[begin[worst]]:g} in signal {name!r} after {format_duration(time)}"
+        f"{format_duration(float(length[worst]))} at {signal.value[begin[worst]]:g} in signal {name!r} "
+        f"after {format_duration(time)}"
     )
     return _hit(signal, int((end - begin)[long].sum()), text, int(begin[worst]))
 
