@@ -91,9 +91,13 @@ def fragment_gpu(free_cpu, model, device, n_devices, typical_i, typical_p):  # t
     float64
         ``0..sum(device)`` milli-GPU.
     """
-    total = 0
+    total, whole, lowest, highest = 0, 0, 1000, 0
     for k in range(n_devices):
-        total += device[k]
+        free = device[k]
+        total += free
+        whole += free == 1000
+        lowest = min(lowest, free)
+        highest = max(highest, free)
     if total == 0:
         return 0.0
     lack_both = 0.0
@@ -115,12 +119,16 @@ def fragment_gpu(free_cpu, model, device, n_devices, typical_i, typical_p):  # t
         if (typical_i[j, wd.T_MODELS] >> model) & 1 == 0:
             no_access += p * total
             continue
-        usable = 0
-        useful = 0
-        for k in range(n_devices):
-            if device[k] >= share:
-                usable += 1
-                useful += device[k]
+        usable, useful = 0, 0
+        if share <= lowest:
+            usable, useful = n_devices, total
+        elif share == 1000:
+            usable, useful = whole, 1000 * whole
+        elif share <= highest:
+            for k in range(n_devices):
+                if device[k] >= share:
+                    usable += 1
+                    useful += device[k]
         if usable >= typical_i[j, wd.T_GPUS]:
             if enough_cpu:
                 lack_gpu += p * (total - useful)

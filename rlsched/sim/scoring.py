@@ -261,20 +261,6 @@ def fragment_after(i: _Any, r: _Any, m: _Any, device: _Any, only: _Any) -> _Any:
 
 
 @bare_njit
-def _fragment_now(i: _Any, m: _Any) -> _Any:
-    return fragment(
-        m.frag,
-        m.i[st.M_CPU, i],
-        m.i[st.M_MEM, i],
-        m.cap[wd.L_MODEL, i],
-        m.gpu[i],
-        m.cap[wd.L_GPUS, i],
-        m.typical_i,
-        m.typical_p,
-    )
-
-
-@bare_njit
 def published_fgd(before: _Any, after: _Any) -> _Any:
     """FGD's score as published: a sigmoid of the gain in GPUs, in whole percents."""
     return math.floor(100.0 * (1.0 / (1.0 + math.exp(-(before - after) / 1000.0))))
@@ -283,7 +269,7 @@ def published_fgd(before: _Any, after: _Any) -> _Any:
 @bare_njit
 def best_fragment_device(i: _Any, r: _Any, m: _Any, published: _Any) -> _Any:
     """Best score of a shared request over the devices of machine ``i``, and the lowest device that reaches it."""
-    before = _fragment_now(i, m)
+    before = m.f[st.M_FRAG, i]
     best, chosen = NEG, -1
     for k in range(m.cap[wd.L_GPUS, i]):
         if m.gpu[i, k] < r.mgpu:
@@ -308,7 +294,7 @@ def fragment_score(i: _Any, r: _Any, m: _Any, published: _Any) -> _Any:
     if r.gpus == 1 and r.mgpu < 1000 and m.frag == wd.FRAG_GPU:
         best, _ = best_fragment_device(i, r, m, published)
         return best
-    before = _fragment_now(i, m)
+    before = m.f[st.M_FRAG, i]
     after = fragment_after(i, r, m, m.device, -1)
     if published:
         return float(published_fgd(before, after))

@@ -196,7 +196,12 @@ def choose(w: Any, c: Any, k: Any, p: Any, m: Any, cache: Any, log: Any) -> Any:
     limited = w.task_i[row, wd.T_LIMIT] > 0
     if cache.indexed and not limited:
         refresh_index(cache.tournament, size, p.rules, p.weights, m, log)
-        return first_best_indexed(cache.tournament.tree, cache.tournament.level, w.task_i[row, wd.T_TYPE])
+        return first_best_indexed(
+            cache.tournament.tree,
+            cache.tournament.requests.shape[1],
+            cache.tournament.level,
+            w.task_i[row, wd.T_TYPE],
+        )
     return _choose_scored(w, c, k, p, m, cache, log)
 
 
@@ -336,8 +341,9 @@ def make_cache(w: Any, policy: PolicyArrays, rows: slice, budget_mib: int = 256)
         a_slot = 8 * (blocks * BLOCK + blocks + ranges)
         n_slots = int(min((counts > 1).sum(), max(1, budget_mib * 2**20 // a_slot)))
         slot[order[:n_slots]] = np.arange(n_slots)
-    # Past this many changes a fresh scan of all machines is cheaper than following them.
-    ring = 1 << max(4, (size >> (policy.shift + 3)).bit_length())
+    # Past this many changes a fresh scan of all machines is cheaper than following them; where a
+    # single score is dear, following them pays for as long as some machines have not changed.
+    ring = 1 << max(4, (size >> (policy.shift + 3) if policy.shift else 4 * size).bit_length())
     cache = Cache(
         slot,
         np.full((n_slots, blocks * BLOCK), NEG),
