@@ -145,15 +145,16 @@ class Split(Spec):
     ----------
     part : str
         The part it is about.
-    by : {"arrive_s", "time_s", "day"}
+    by : {"arrive_s", "time_s", "day", "part"}
         ``arrive_s``: half-open ranges ``[from, to)`` of arrival, seconds on the trace's clock;
-        ``time_s``: likewise of sample times of a usage; ``day``: lists of days.
+        ``time_s``: likewise of sample times of a usage, a demand or a signal; ``day``: lists of
+        days; ``part``: lists of parts, for traces without times.
     train, validation, test : tuple
-        Two numbers, or days.
+        Two numbers, or days, or parts.
     """
 
     part: str
-    by: Literal["arrive_s", "time_s", "day"]
+    by: Literal["arrive_s", "time_s", "day", "part"]
     train: tuple[StrictInt, ...] | tuple[StrictStr, ...]
     validation: tuple[StrictInt, ...] | tuple[StrictStr, ...]
     test: tuple[StrictInt, ...] | tuple[StrictStr, ...]
@@ -161,11 +162,11 @@ class Split(Spec):
     @model_validator(mode="after")
     def _in_order(self) -> Split:
         stretches = (self.train, self.validation, self.test)
-        number = int if self.by != "day" else str
+        number = int if self.by in ("arrive_s", "time_s") else str
         for name, stretch in zip(("train", "validation", "test"), stretches, strict=True):
             if not stretch or not all(isinstance(one, number) for one in stretch):
                 raise ValueError(
-                    f"{name} must be {'two seconds' if number is int else 'days as text'}: got {stretch!r}"
+                    f"{name} must be {'two seconds' if number is int else f'{self.by}s as text'}: got {stretch!r}"
                 )
             if number is int and len(stretch) != 2:
                 raise ValueError(f"{name} must be [from, to): got {stretch!r}")
@@ -232,8 +233,12 @@ class DatasetCard(Spec):
             raise ValueError("a card names a reader, or parts with readers")
         if (self.reader == "generic") != (self.table is not None):
             raise ValueError('reader = "generic" and a [table] belong together')
-        if self.splits is not None and self.splits.part not in self.parts:
-            raise ValueError(f"splits.part: no part {self.splits.part!r}.{did_you_mean(self.splits.part, self.parts)}")
+        if self.splits is not None:
+            split = self.splits
+            named = (split.part, *(split.train + split.validation + split.test if split.by == "part" else ()))
+            for name in named:
+                if name not in self.parts:
+                    raise ValueError(f"splits.part: no part {str(name)!r}.{did_you_mean(str(name), self.parts)}")
         return self
 
 

@@ -85,6 +85,22 @@ def test_wrong_parts_and_splits_are_explained(tmp_path: Path, old: str, new: str
         load_card(write(tmp_path, PARTS.replace(old, new, 1)))
 
 
+#: Datasets without times (machines, a snapshot of two clusters) or with a handful of rows.
+WITHOUT_SPLIT = {"alibaba-spot-2026", "bytedance-rescheduling", "azure-v1-format-sample", "maro-toy"}
+
+
+def test_a_split_by_parts_names_parts_that_are_there(tmp_path: Path) -> None:
+    by_part = PARTS.replace('"arrive_s"', '"part"').replace("[0, 10]", '["a"]').replace("[10, 20]", '["b"]')
+    by_part = by_part.replace("[20, 30]", '["c"]')
+    with pytest.raises(SpecError, match=r"no part 'b'. .*Known: a"):
+        load_card(write(tmp_path, by_part))
+    entry = next(line for line in by_part.splitlines() if line.startswith("a = "))
+    whole = by_part.replace(entry, "\n".join(name + entry[1:] for name in "abc"))
+    split = load_card(write(tmp_path, whole)).spec.splits
+    assert split is not None
+    assert (split.train, split.validation, split.test) == (("a",), ("b",), ("c",))
+
+
 def test_every_packaged_card_is_whole() -> None:
     names = [one.name for one in list_datasets()]
     assert {"alibaba-gpu-2023", "azure-v1-2017", "bitbrains-faststorage", "planetlab-2011"} <= set(names)
@@ -95,10 +111,12 @@ def test_every_packaged_card_is_whole() -> None:
         assert card.licence, name
         assert card.citation, name
         assert card.units, name
-        assert card.splits is not None, name
+        assert (card.splits is None) == (name in WITHOUT_SPLIT), name
         assert card.folder, name
         for part in card.parts.values():
-            listed = any(file == part.path or file.startswith(f"{part.path}/") for file in card.files)
+            listed = part.path == "." or any(
+                file == part.path or file.startswith(f"{part.path}/") for file in card.files
+            )
             assert listed, f"{name}: no SHA-256 for {part.path}"
     assert set(names) <= set(list_assets("traces"))
 
