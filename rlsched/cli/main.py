@@ -95,6 +95,8 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    if code == 130:  # typer turns an interrupt into this code without a word
+        _say("rlsched: interrupted; nothing half-written was kept.")
     return code if isinstance(code, int) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,7 +192,7 @@ def _digits(value: float) -> str:
         return str(int(value))
     if size >= 1:
         return f"{value:.{1 if size >= 100 else 2}f}"
-    return f"{value:.3g}"
+    return f"{value:.{min(8, 2 - math.floor(math.log10(size)))}f}"
 
 
 def _signed(text: str) -> str:
