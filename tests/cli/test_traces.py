@@ -78,7 +78,7 @@ def test_a_bad_file_exits_2_with_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["describe", "azure-v1-201"], "Did you mean 'azure-v1-2017'"),
+        (["describe", "alibaba-gpu-202"], "Did you mean 'alibaba-gpu-2023'"),
         (["describe", "absent.csv"], "no file at absent.csv"),
         (["describe", "azure-v1-2017", "--data", "absent"], "there is no data folder"),
         (["describe", "azure-v1-2017", "--format", "generic"], "--format is for a file"),
