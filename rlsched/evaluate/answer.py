@@ -11,31 +11,40 @@ from rlsched.evaluate.results import Document
 from rlsched.evaluate.verdict import BETTER, MIN_WINDOWS, NO_DIFFERENCE, WORSE
 
 NOT_GIVEN = "not given"
+FEW = 4  # losers named one by one
 
 
 def show_value(metric: str, value: float | None) -> str:
     """A value as tables show it: percent where the metric is a share, three digits or so, or "not given"."""
     if value is None:
         return NOT_GIVEN
-    if _percent(metric):
-        return f"{100 * value:.2f} %"
-    return _digits(value)
+    scale = percent_scale(metric)
+    return _digits(value) if scale is None else f"{scale * value:.2f} %"
 
 
 def show_interval(metric: str, low: float | None, high: float | None) -> str:
     """``[low, high]`` in the unit of :func:`show_value`; empty where there is none."""
     if low is None or high is None:
         return ""
-    if _percent(metric):
-        return f"[{100 * low:.2f}, {100 * high:.2f}]".replace("-", "−")
-    return f"[{_digits(low)}, {_digits(high)}]".replace("-", "−")
+    scale = percent_scale(metric)
+    texts = [_digits(end) if scale is None else f"{scale * end:.2f}" for end in (low, high)]
+    return f"[{', '.join(texts)}]".replace("-", "−")
 
 
 def show_difference(metric: str, difference: float) -> str:
-    """A signed difference; of shares in percentage points."""
-    if _percent(metric):
-        return f"{_signed(f'{100 * difference:.2f}')} points"
-    return _signed(_digits(difference))
+    """A signed difference; of shares and percentages in points."""
+    scale = percent_scale(metric)
+    if scale is None:
+        return _signed(_digits(difference))
+    return f"{_signed(f'{scale * difference:.2f}')} points"
+
+
+def percent_scale(metric: str) -> float | None:
+    """What makes a value a percentage: 100 for a share, 1 for a percentage; None for anything else."""
+    known = METRICS.get(metric)
+    if known is None:
+        return None
+    return 100.0 if known.percent else 1.0 if known.unit.startswith("%") else None
 
 
 def metric_label(metric: str) -> str:
@@ -47,9 +56,7 @@ def metric_label(metric: str) -> str:
 def metric_unit(metric: str) -> str:
     """The unit a heading shows: the metric's, or none where a percent sign follows each value."""
     known = METRICS.get(metric)
-    if known is None or known.percent:
-        return ""
-    return known.unit
+    return "" if known is None or percent_scale(metric) is not None else known.unit
 
 
 def answer(document: Document) -> list[str]:
@@ -124,13 +131,22 @@ def _losers(provenance: Mapping[str, Any], metric: str, first: str, pairs: Mappi
         parts = []
         for word, found in ((BETTER, won), (WORSE, lost)):
             if found:
-                found = sorted(found, key=lambda one: abs(one["difference"]))
-                shown = ", ".join(f"{one['a']} ({show_difference(metric, one['difference'])})" for one in found)
-                parts.append(f"{word}: {shown}")
+                parts.append(_listed(metric, word, found))
         if parts:
             also = "Others against" if first != name else "Against"
             lines.append(f"{also} {name} ({role}): {'; '.join(parts)}.")
     return lines
+
+
+def _listed(metric: str, word: str, found: list[Any]) -> str:
+    """All of a few, or how many and the range of many: the table of verdicts has every one."""
+    shown = [
+        f"{one['a']} ({show_difference(metric, one['difference'])})"
+        for one in sorted(found, key=lambda one: abs(one["difference"]))
+    ]
+    if len(shown) <= FEW:
+        return f"{word}: {', '.join(shown)}"
+    return f"{word}: {len(shown)}, from {shown[0]} to {shown[-1]}"
 
 
 def _limits(provenance: Mapping[str, Any], windows: int) -> list[str]:
@@ -178,10 +194,6 @@ def _turn(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(pairs: Mapping[str, Any]) -> Any:
     return lambda name: abs(pairs[name]["difference"])
-
-
-def _percent(metric: str) -> bool:
-    return metric in METRICS and METRICS[metric].percent
 
 
 def _digits(value: float) -> str:

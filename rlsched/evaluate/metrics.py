@@ -235,15 +235,15 @@ _TABLE = (
     ),
     Metric("rejected_tasks", "rejected", "tasks", "tasks turned away", "down", "", lambda m: m.count(st.C_REJECTED)),
     *(
-        Metric(f"rejected_for_{reason}_tasks", f"… for {label}", "tasks", formula, "none", "", _reason(reason))
+        Metric(f"rejected_for_{reason}_tasks", f"rejected for {label}", "tasks", formula, "none", "", _reason(reason))
         for reason, label, formula in (
             ("cpu", "CPU", "rejected tasks that one machine or more lacked only CPU for"),
             ("mem", "memory", "likewise only memory, and no machine only CPU"),
             ("gpu", "GPU", "likewise only free GPU, and no machine only CPU or memory"),
             ("model", "GPU model", "likewise only an allowed GPU model"),
             ("group", "group", "likewise only the limit of its group"),
-            ("several", "several", "every machine lacked several things"),
-            ("too_large", "size", "no machine, even empty, could hold it"),
+            ("several", "several things", "every machine lacked several things"),
+            ("too_large", "its size", "no machine, even empty, could hold it"),
         )
     ),
     Metric(

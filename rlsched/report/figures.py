@@ -123,6 +123,6 @@ def _inline(text: str, name: str) -> str:
     return text.strip()
 
 
-def axis_values(values: Sequence[Any], *, percent: bool) -> list[float | None]:
-    """Values as an axis shows them: shares as percent."""
-    return [None if value is None else float(value) * (100 if percent else 1) for value in values]
+def axis_values(values: Sequence[Any], scale: float) -> list[float | None]:
+    """Values as an axis shows them: shares as percent with ``scale = 100``."""
+    return [None if value is None else float(value) * scale for value in values]

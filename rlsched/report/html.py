@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlsched.errors import MissingDataError
-from rlsched.evaluate.answer import answer, metric_label
+from rlsched.evaluate.answer import answer, metric_label, percent_scale
 from rlsched.evaluate.metrics import METRICS
 from rlsched.evaluate.results import Document, read_ledger
 from rlsched.report.figures import Dot, axis_values, dot_plot
@@ -72,18 +72,18 @@ def figures(document: Document) -> list[dict[str, str]]:
     out = []
     for metric in judged_metrics(document):
         policies = [name for name in ranked_policies(document) if by[name, metric]["mean"] is not None]
-        percent = METRICS[metric].percent
+        scale = percent_scale(metric)
         better = 1.0 if METRICS[metric].better == "down" else -1.0
         policies.sort(key=lambda name, m=metric, sign=better: sign * by[name, m]["mean"])  # type: ignore[misc]
         dots = []
         for i, name in enumerate(policies):
             one = by[name, metric]
-            value, low, high = axis_values([one["mean"], one["ci_low"], one["ci_high"]], percent=percent)
+            value, low, high = axis_values([one["mean"], one["ci_low"], one["ci_high"]], scale or 1.0)
             assert value is not None  # filtered above
             role = role_of(document, name)
             dots.append(Dot(f"{name} ({role})" if role else name, value, low, high, marked=i == 0, hollow=bool(role)))
         if dots:
-            unit = " [%]" if percent else ""
+            unit = " [%]" if scale is not None else ""
             svg = dot_plot(dots, f"{heading(metric).rstrip(' ↓↑')}{unit}", name=f"plot-{metric.replace('_', '-')}")
             label = metric_label(metric)
             caption = f"{label[0].upper()}{label[1:]}: {'lower' if better > 0 else 'higher'} is better."

@@ -60,6 +60,13 @@ def test_who_won_who_did_not_and_by_how_much() -> None:
     ]
 
 
+def test_many_losers_are_counted_and_their_range_given() -> None:
+    means = [mean("fit", 0.05), *(mean(f"p{i}", 0.05 + i / 100) for i in range(1, 7))]
+    pairs = [pair(f"p{i}", "fit", i / 100, "worse") for i in range(1, 7)]
+    lines = answer(document(means, pairs, references={"textbook": "fit"}))
+    assert lines[-1] == "Against fit (textbook): worse: 6, from p1 (+1.00 points) to p6 (+6.00 points)."
+
+
 def test_a_winner_over_everybody_is_called_that() -> None:
     lines = answer(
         document(
@@ -117,7 +124,7 @@ def test_without_values_opponents_or_a_main_metric_nobody_wins() -> None:
     ("metric", "value", "shown"),
     [
         ("rejected_cpu_share", 0.12345, "12.35 %"),
-        ("gpu_alloc_pct", 94.376, "94.38"),
+        ("gpu_alloc_pct", 94.376, "94.38 %"),
         ("energy_kwh", 1234.5, "1,234"),
         ("energy_kwh", 123.45, "123.5"),
         ("cost_usd_per_core_h", 0.05077, "0.0508"),
@@ -133,6 +140,7 @@ def test_values_are_shown_in_their_unit(metric: str, value: float | None, shown:
 def test_differences_have_a_sign_and_zero_has_none() -> None:
     assert show_difference("rejected_cpu_share", -0.0123) == "−1.23 points"
     assert show_difference("energy_kwh", 2.5) == "+2.50"
+    assert show_difference("gpu_alloc_pct", 0.5) == "+0.50 points"
     assert show_difference("energy_kwh", 0.0) == "0"
     assert show_interval("energy_kwh", -1.0, 2.5) == "[−1, 2.50]"
     assert show_interval("energy_kwh", None, None) == ""

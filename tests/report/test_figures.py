@@ -36,5 +36,5 @@ def test_the_same_dots_draw_the_same_text() -> None:
 
 
 def test_shares_are_drawn_as_percent() -> None:
-    assert axis_values([0.5, None], percent=True) == [50.0, None]
-    assert axis_values([0.5, None], percent=False) == [0.5, None]
+    assert axis_values([0.5, None], 100.0) == [50.0, None]
+    assert axis_values([0.5, None], 1.0) == [0.5, None]
