@@ -232,7 +232,12 @@ def _header(data: bytes, delimiter: str, name: str) -> list[str]:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         raise TraceError(f"a CSV file must be UTF-8 text: line 1 of {name} is not. Name the right --format.") from None
-    return [field.strip() for field in next(csv.reader([text], delimiter=delimiter), [])]
+    try:
+        return [field.strip() for field in next(csv.reader([text], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise TraceError(
+            f"a CSV file must be well formed: line 1 of {name} is not ({error}). Name the right --format."
+        ) from None
 
 
 def _check_header(found: list[str], columns: Sequence[Column], delimiter: str, name: str) -> None:
