@@ -17,7 +17,7 @@ from rlsched.errors import SpecError, did_you_mean
 KINDS = {
     "traces": ("dataset card", None),
     "envs": ("environment card", None),
-    "agents": ("agent", "agent.toml"),
+    "agents": ("agent", "card.toml"),
     "experiments": ("experiment", "experiment.toml"),
 }
 

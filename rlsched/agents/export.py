@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rlsched.agents.network import CandidateScorer
 from rlsched.errors import OurBug
-from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES, SCHEMA_VERSION
+from rlsched.observe.features import (
+    CANDIDATE_FEATURES,
+    CANDIDATE_NAMES,
+    GLOBAL_FEATURES,
+    GLOBAL_NAMES,
+    SCHEMA_VERSION,
+    Feature,
+)
 from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.learned import INPUTS, KIND, OUTPUTS, LearnedPolicy, load_policy
 
@@ -97,15 +105,18 @@ def parity(network: CandidateScorer, policy: LearnedPolicy, n: int = 64, seed: i
 
 def random_observation(draw: np.random.Generator, n: int, k: int) -> dict[str, Any]:
     """``n`` observations of ``k`` candidates, uniform in the stated ranges, at least one allowed."""
-    from rlsched.observe.features import CANDIDATE_FEATURES, GLOBAL_FEATURES
 
-    ranges = [np.array([[f.low, f.high] for f in part], np.float32) for part in (CANDIDATE_FEATURES, GLOBAL_FEATURES)]
-    candidates = draw.uniform(*ranges[0].T, size=(n, k, len(CANDIDATE_FEATURES))).astype(np.float32)
+    def uniform(part: tuple[Feature, ...], *shape: int) -> npt.NDArray[np.float32]:
+        low, high = (np.array([getattr(one, end) for one in part]) for end in ("low", "high"))
+        values: npt.NDArray[np.float32] = (low + (high - low) * draw.random((*shape, len(part)))).astype(np.float32)
+        return values
+
+    candidates = uniform(CANDIDATE_FEATURES, n, k)
     mask = (draw.random((n, k)) < 0.5).astype(np.int8)
     mask[:, 0] = 1
     candidates *= mask[:, :, None]
     candidates[:, :, CANDIDATE_NAMES.index("prior")] *= np.float32(0.99)  # its end means infinitely far behind
-    situation = draw.uniform(*ranges[1].T, size=(n, len(GLOBAL_FEATURES))).astype(np.float32)
+    situation = uniform(GLOBAL_FEATURES, n)
     return {"candidates": candidates, "globals": situation, "action_mask": mask}
 
 

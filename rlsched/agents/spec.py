@@ -19,10 +19,10 @@ class TrainSpec(Spec):
         Decisions to learn from, over all copies; rounded up to whole rollouts.
     seed : int
         Root of everything random.
-    windows : int
+    n_windows : int
         Training windows drawn.
-    machines : (int, int), optional
-        Smallest and largest cluster of a training window (fill); all machines by default.
+    cluster : (int, int), optional
+        Smallest and largest cluster of a training window, machines (fill); all by default.
     target_pct : float, optional
         Fill training windows to this percentage; that of ``[windows]`` by default.
     length_s, warmup_s : float, optional
@@ -48,8 +48,8 @@ class TrainSpec(Spec):
     name: str = ""
     steps: int = Field(default=500_000, ge=1)
     seed: int = Field(default=0, ge=0)
-    windows: int = Field(default=64, ge=1)
-    machines: tuple[int, int] | None = None
+    n_windows: int = Field(default=64, ge=1)
+    cluster: tuple[int, int] | None = None
     target_pct: float | None = Field(default=None, gt=0, le=1000)
     length_s: float | None = Field(default=None, gt=0)
     warmup_s: float | None = Field(default=None, ge=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -126,7 +124,7 @@ def train(
     SpecError
         When ``out`` already holds a training and ``resume`` is False, or holds one of another spec.
     """
-    tell = progress or (lambda line: None)
+    tell = progress or _tell_nobody
     file = out / CHECKPOINT
     if not resume and file.exists():
         raise SpecError(f"{out} already holds a training. Continue it with --resume, or name another --out.")
@@ -156,7 +154,7 @@ def train(
         if stop_after is not None and memory.rollouts - first >= stop_after:
             logger.close()
             return None
-        memory.curve.append(_learn_once(model, env, callback, memory, spec))
+        memory.curve.append(_learn_once(model, env, callback, spec))
         memory.rollouts += 1
         last = memory.rollouts == spec.rollouts
         if last or (spec.validate_every and memory.rollouts % spec.validate_every == 0):
@@ -172,6 +170,10 @@ def train(
         tell(_line(memory, model, spec, left))
     logger.close()
     return _outcome(memory, spec)
+
+
+def _tell_nobody(_: str) -> None:
+    return
 
 
 def _model(spec: TrainSpec, env: PlacementVecEnv) -> MaskablePPO:
@@ -210,9 +212,7 @@ def _fit_normaliser(network: CandidateScorer, env: PlacementVecEnv, spec: TrainS
     env.busy_s = 0.0
 
 
-def _learn_once(
-    model: MaskablePPO, env: PlacementVecEnv, callback: BaseCallback, memory: _Memory, spec: TrainSpec
-) -> dict[str, float]:
+def _learn_once(model: MaskablePPO, env: PlacementVecEnv, callback: BaseCallback, spec: TrainSpec) -> dict[str, float]:
     """One rollout and one update; returns its line of the curve."""
     began, env.busy_s = time.perf_counter(), 0.0
     model.collect_rollouts(env, callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
@@ -333,11 +333,4 @@ def _line(memory: _Memory, model: MaskablePPO, spec: TrainSpec, left_s: float) -
     )
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
-__all__ = ["CHECKPOINT", "Outcome", "train", "write_json"]
+__all__ = ["CHECKPOINT", "Outcome", "train"]

@@ -55,7 +55,8 @@ def greedy(network: CandidateScorer) -> Callable[[dict[str, npt.NDArray[Any]]], 
     """Choose the largest logit, lowest candidate on ties."""
 
     def choose(observation: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
-        return np.argmax(logits_of(network, observation), axis=1)
+        best: npt.NDArray[np.int64] = np.argmax(logits_of(network, observation), axis=1)
+        return best
 
     return choose
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from rlsched.assets import asset_roots, find_asset
@@ -107,7 +108,7 @@ def build_problem(spec: PlacementCard, path: Path) -> PlacementProblem:
     trace = read_columns(spec.data.trace, spec.data.part, path, Trace)
     machines = read_columns(spec.data.machines, spec.data.machines_part, path, Machines)
     if spec.data.until_s is not None:
-        trace = trace.take(trace.arrive_s < spec.data.until_s)
+        trace = trace.take(np.flatnonzero(trace.arrive_s < spec.data.until_s))
     typical = None if options.fragmentation == "none" else typical_requests(trace, spec.typical_share)
     w = spec.windows
     if w.machines is not None and w.target_pct is not None:

@@ -1,0 +1,86 @@
+"""What a training leaves: the policy file and ``training.json``, with everything needed to repeat it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlsched.agents.export import export_policy, parity
+from rlsched.agents.spec import TrainSpec
+from rlsched.agents.train import Outcome
+
+RECORD = "training.json"
+POLICY = "policy.onnx"
+
+
+def leave(
+    out: Path, spec: TrainSpec, outcome: Outcome, facts: Mapping[str, Any], scores: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """Export the chosen network and write the record.
+
+    Parameters
+    ----------
+    out : Path
+    spec : TrainSpec
+    outcome : Outcome
+    facts : mapping
+        JSON values for record and policy file alike: data with hashes, split, ``fragmentation``,
+        ``residents``, provenance.
+    scores : mapping
+        On validation: metric, better, means and intervals.
+    name : str
+        Of the policy.
+
+    Returns
+    -------
+    dict
+        The record.
+    """
+    settings = spec.placement.observation
+    metadata = {
+        "name": name,
+        "doc": _doc(outcome, scores),
+        **facts,
+        "scores": dict(scores),
+        "trained_rollouts": outcome.chosen,
+    }
+    policy = export_policy(out / POLICY, outcome.network, settings, metadata)
+    record = {
+        "name": name,
+        **facts,
+        "train": spec.model_dump(mode="json"),
+        "scores": dict(scores),
+        "chosen_rollouts": outcome.chosen,
+        "learned": outcome.learned,
+        "parity": parity(outcome.network, policy),
+        "policy_bytes": (out / POLICY).stat().st_size,
+        "steps_per_s": _mean(outcome, "steps_per_s"),
+        "env_share": _mean(outcome, "env_share"),
+        "validations": outcome.validations,
+        "curve": outcome.curve,
+    }
+    write_json(out / RECORD, record)
+    return record
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON document, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _doc(outcome: Outcome, scores: Mapping[str, Any]) -> str:
+    if not outcome.learned:
+        return "Untrained: validation preferred the prior heuristic; no learning."
+    return f"MaskablePPO from a prior heuristic on; {scores['metric']} {scores['best']:.6g} on validation."
+
+
+def _mean(outcome: Outcome, key: str) -> float | None:
+    values = [line[key] for line in outcome.curve]
+    return float(np.mean(values)) if values else None

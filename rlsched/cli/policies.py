@@ -1,0 +1,107 @@
+"""``rlsched policies``: what there is to place with, heuristics and trained agents."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from rlsched.cli.evaluate import Json
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def _root() -> None:
+    """List and describe placement policies."""
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List heuristics and trained agents.
+
+    Examples: rlsched policies list
+
+    rlsched policies list --json
+    """
+    from rlsched.assets import list_assets
+    from rlsched.policies import POLICIES
+
+    rows = [{"name": one.name, "kind": "heuristic", "doc": one.doc} for one in POLICIES.values()]
+    rows += [{"name": name, "kind": "agent", "doc": _agent_doc(name)} for name in list_assets("agents")]
+    if as_json:
+        typer.echo(json.dumps({"policies": rows}))
+        return
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        typer.echo(f"{row['name']:<{width}}  {row['kind']:<9}  {row['doc']}")
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="A heuristic, a blend:RULE=WEIGHT, a trained agent, or a policy file.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a policy does, what it needs, and where it is from.
+
+    Examples: rlsched policies describe best_fit
+
+    rlsched policies describe runs/train-placement-openb/policy.onnx
+    """
+    from rlsched.policies import Heuristic, find_policy
+
+    policy = find_policy(name)
+    facts = _heuristic(policy) if isinstance(policy, Heuristic) else _learned(policy)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for key, value in facts.items():
+        if value not in ("", None, {}, []):
+            typer.echo(f"{key}: {_shown(value)}")
+
+
+def _heuristic(policy: Any) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "kind": "heuristic",
+        "doc": policy.doc,
+        "source": policy.source,
+        "choice": policy.choice,
+        "rules": dict(policy.weights),
+        "devices": policy.devices,
+        "needs_typical_requests": policy.needs_typical,
+        "needs_residents": policy.needs_residents,
+    }
+
+
+def _learned(policy: Any) -> dict[str, Any]:
+    from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES
+
+    told = policy.metadata
+    return {
+        "name": policy.name,
+        "kind": "agent",
+        "doc": policy.doc,
+        "observation": told["observation"],
+        "features": f"{len(CANDIDATE_NAMES)} a candidate, {len(GLOBAL_NAMES)} of the situation",
+        "fragmentation": policy.fragmentation,
+        "needs_typical_requests": policy.needs_typical,
+        "needs_residents": policy.needs_residents,
+        **{key: told[key] for key in sorted(told) if key in ("experiment", "splits", "scores", "data", "provenance")},
+    }
+
+
+def _agent_doc(name: str) -> str:
+    """The agent's own line, or what is wrong with its file: one broken agent does not hide the others."""
+    from rlsched.errors import UserError
+    from rlsched.policies.learned import load_policy
+
+    try:
+        return load_policy(name).doc
+    except UserError as error:
+        return f"cannot be used: {error}"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

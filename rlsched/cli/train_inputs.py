@@ -1,0 +1,194 @@
+"""From an experiment's card and its ``train.toml`` to what the trainer takes.
+
+Agents and evaluation do not know each other; this is where they meet: the experiment says
+which data, machines and splits, ``train.toml`` beside it how to learn from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched import spec as cards
+from rlsched.agents.spec import TrainSpec
+from rlsched.agents.validate import Validation
+from rlsched.envs.problem import PlacementProblem
+from rlsched.envs.windows import fill_problem, time_problem
+from rlsched.errors import SpecError
+from rlsched.evaluate.experiment import PlacementExperiment, experiment_name
+from rlsched.evaluate.inputs import Inputs, read_inputs
+from rlsched.evaluate.kinds import kind_of
+from rlsched.evaluate.metrics import METRICS, Measured
+from rlsched.evaluate.placement import TUNED, TUNED_FILE, load_tuned, open_arena
+from rlsched.evaluate.results import file_sha256, origin
+from rlsched.evaluate.windows import train_tasks
+from rlsched.sim.fragmentation import typical_requests
+from rlsched.sim.state import State
+from rlsched.sim.world import World
+
+TRAIN_FILE = "train.toml"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a training needs, read and checked.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+    spec : TrainSpec
+    problem : PlacementProblem
+    validation : Validation
+    facts : dict
+        For the record: data with hashes, splits, provenance.
+    """
+
+    name: str
+    spec: TrainSpec
+    problem: PlacementProblem
+    validation: Validation
+    facts: dict[str, Any]
+
+
+def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None) -> Prepared:
+    """Read an experiment to learn from; the test split is not touched.
+
+    Parameters
+    ----------
+    card : Path
+        ``experiment.toml``.
+    overrides : sequence of str
+        ``key=value``: keys of ``TrainSpec``, with or without ``train.``, and of the experiment.
+    command : str
+        For the record.
+    data_root : Path, optional
+
+    Raises
+    ------
+    SpecError
+        A card that breaks a rule, an unknown key, no ``train.toml``.
+    """
+    mine, theirs = split_overrides(overrides)
+    if kind_of(card, theirs) != "placement":
+        raise SpecError(f"{card} is of kind {kind_of(card, theirs)!r}: only placement can be trained so far.")
+    experiment = cards.load(PlacementExperiment, card, theirs).spec
+    spec = read_train(card.parent / TRAIN_FILE, mine)
+    inputs = read_inputs(experiment, card.parent, data_root)
+    facts = {
+        "experiment": experiment_name(card),
+        "fragmentation": experiment.options.fragmentation,
+        "residents": experiment.windows.kind == "time",
+        "splits": inputs.splits.model_dump(mode="json"),
+        "learned_on": "train",
+        "selected_on": "validation",
+        "data": list(inputs.sources),
+        "card_sha256": file_sha256(card),
+        "provenance": origin(command),
+    }
+    problem = training_problem(experiment, spec, inputs)
+    return Prepared(experiment_name(card), spec, problem, validation_of(experiment, spec, inputs), facts)
+
+
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of the training, and those of the experiment."""
+    mine, theirs = [], []
+    for text in overrides:
+        path, _ = cards.parse_override(text)
+        if path[0] == "train":
+            mine.append(text.strip().removeprefix("train."))
+        elif path[0] in TrainSpec.model_fields or path[0] not in PlacementExperiment.model_fields:
+            mine.append(text)  # an unknown key is reported with those of the training
+        else:
+            theirs.append(text)
+    return mine, theirs
+
+
+def read_train(path: Path, overrides: Sequence[str]) -> TrainSpec:
+    """Read a ``train.toml``; ``placement.prior = "tuned_blend"`` is the blend beside it.
+
+    Raises
+    ------
+    SpecError
+        When there is none, or it breaks a rule.
+    """
+    if not path.is_file():
+        raise SpecError(
+            f"there is no {TRAIN_FILE} in {path.parent}: it says how to learn from that experiment. Copy the one of "
+            "placement-openb and change it."
+        )
+    values = cards.apply_overrides(cards.read_toml(path), overrides, {})
+    placement = values.get("placement")
+    if isinstance(placement, dict) and placement.get("prior") == TUNED:
+        tuned, _ = load_tuned(path.parent / TUNED_FILE)
+        values["placement"] = {"devices": tuned.devices, **placement, "prior": dict(tuned.weights)}
+    return cards.validate(TrainSpec, values, str(path))
+
+
+def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: Inputs) -> PlacementProblem:
+    """Windows of the training split to learn from."""
+    options = experiment.options
+    tasks = train_tasks(inputs.splits, inputs.trace)
+    typical = None if options.fragmentation == "none" else typical_requests(tasks, experiment.typical_share)
+    shared: dict[str, Any] = {"n_windows": spec.n_windows, "seed": spec.seed, "curves": inputs.curves}
+    windows = experiment.windows
+    if windows.kind == "fill":
+        if windows.tasks == "gpu":
+            tasks = tasks.take(np.flatnonzero(tasks.gpu_count > 0))
+        size = len(inputs.machines)
+        return fill_problem(
+            tasks,
+            inputs.machines,
+            options,
+            typical,
+            n_machines=spec.cluster or (size, size),
+            target_pct=spec.target_pct or windows.target_pct or 100.0,
+            residents=False,  # nothing leaves, so nobody's end matters
+            **shared,
+        )
+    if spec.cluster is not None:
+        raise SpecError("cluster samples machines for fill windows; time windows run on all machines. Leave it out.")
+    warmup = spec.warmup_s if spec.warmup_s is not None else windows.warmup
+    if not isinstance(warmup, float) or windows.length is None:
+        raise SpecError('warmup_s is needed in train.toml where the experiment warms up on "all": give seconds.')
+    until = float(inputs.splits.train[1])
+    return time_problem(
+        inputs.trace.take(np.flatnonzero(inputs.trace.arrive_s < until)),
+        inputs.machines,
+        options,
+        typical,
+        length_s=spec.length_s or windows.length,
+        warmup_s=warmup,
+        until_s=until,
+        **shared,
+    )
+
+
+def validation_of(experiment: PlacementExperiment, spec: TrainSpec, inputs: Inputs) -> Validation:
+    """The experiment's own validation windows, judged by its main metric."""
+    arena = open_arena(experiment, inputs, "validation", count=spec.validation_windows)
+    metric = METRICS[experiment.main_metric]
+    if metric.better == "none":
+        raise SpecError(f"main_metric {metric.name} has no better direction, so nothing can be selected by it.")
+    world = World.build(
+        arena.instances.trace,
+        arena.instances.fleets,
+        experiment.options,
+        typical=arena.typical,
+        curves=inputs.curves,
+        residents=experiment.windows.kind == "time",
+    )
+
+    def score(world: World, state: State) -> npt.NDArray[np.float64]:
+        measured = [Measured.of(world, state, n, clock=arena.instances.clock) for n in range(state.n_copies)]
+        values = np.array([metric.read(one) for one in measured], np.float64)
+        if np.isnan(values).any():
+            raise SpecError(f"{metric.name} is not known on the validation windows, so nothing can be selected by it.")
+        return values
+
+    return Validation(world, arena.instances.windows, metric.name, score, metric.better)
