@@ -86,7 +86,10 @@ def print_document(document: Document, *, as_json: bool) -> None:
         typer.echo(dump(document))
         return
     console = Console()
-    print_results(document, console if console.is_terminal else Console(width=PLAIN_WIDTH))
+    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    with console.capture() as text:
+        print_results(document, console)
+    typer.echo(text.get(), nl=False)  # a reader that stops early, such as head, is no error of ours
 
 
 @contextmanager

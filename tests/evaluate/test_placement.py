@@ -58,6 +58,11 @@ def test_provenance_says_all_that_is_needed_and_names_no_place_of_this_machine(c
     assert str(Path.home()) not in json.dumps(provenance)
 
 
+def test_the_page_of_the_json_names_every_key_of_provenance(card: Path) -> None:
+    page = (ROOT / "docs" / "json.md").read_text()
+    assert [key for key in run(card)["provenance"] if f"`{key}`" not in page] == []
+
+
 def test_a_run_repeats_exactly_but_for_its_date(card: Path) -> None:
     one, two = (run(card, ["policies=random,best_fit"]) for _ in range(2))
     assert one["rows"] == two["rows"]
