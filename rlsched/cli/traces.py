@@ -175,8 +175,16 @@ def _busy(what: str) -> Iterator[None]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(what):
-        yield
+    from rlsched.traces.readers.stream import reporting
+
+    with Console(stderr=True).status(what) as status:
+
+        def show(name: str, done: int, total: int) -> None:
+            share = f"{done / total:.0%}" if total else ""
+            status.update(f"{what}: {Path(name).name} {share}")
+
+        with reporting(show):
+            yield
 
 
 def _table(*headings: str) -> Table:

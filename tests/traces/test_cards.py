@@ -1,13 +1,15 @@
 """Every packaged card against the data it describes, where they are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from rlsched import assets
 from rlsched.traces.card import load_card
-from rlsched.traces.columns import Demand, Machines, Signal, Trace, Usage
+from rlsched.traces.columns import Columns, Demand, Signal, Trace, Usage
 from rlsched.traces.datasets import read_dataset
 
 CARDS = [name for name, path in assets.list_assets("traces").items() if load_card(path).spec.parts]
@@ -34,38 +36,34 @@ def test_a_card_has_the_hashes_of_the_stored_files_and_paths_that_are_there(name
 
 
 @pytest.mark.parametrize("name", [name for name in CARDS if name not in SLOW])
-def test_the_first_part_of_a_card_can_be_read_and_all_its_files_are_hashed(name: str, real: Path) -> None:
+def test_what_is_read_has_its_hashes_in_the_card_and_fills_every_stretch_of_the_split(name: str, real: Path) -> None:
     card = load_card(name).spec
-    columns = read_dataset(name, data=real)
-    folder = real / card.folder
+    split = card.splits
+    by_time = split is not None and split.by in ("arrive_s", "time_s")
+    columns = read_dataset(name, split.part if split is not None else None, data=real)
+    folder = (real / card.folder).resolve()
     assert columns.report.rows_kept > 0
     for file in columns.meta["files"]:
-        assert Path(file).resolve().relative_to(folder.resolve()).as_posix() in card.files
-
-
-@pytest.mark.parametrize("name", [name for name in CARDS if name not in SLOW])
-def test_every_stretch_of_a_split_holds_something(name: str, real: Path) -> None:
-    split = load_card(name).spec.splits
-    if split is None or split.by == "day" or split.by == "part":
+        assert Path(file).resolve().relative_to(folder).as_posix() in card.files
+    if split is None or not by_time:
         return
-    columns = read_dataset(name, split.part, data=real)
-    assert not isinstance(columns, Machines)
-    if isinstance(columns, Trace):
-        times = columns.arrive_s
-    elif isinstance(columns, Usage):
-        times = np.concatenate(
-            [
-                start + columns.step_s * np.arange(n)
-                for start, n in zip(columns.start_s, np.diff(columns.offset), strict=True)
-            ]
-        )
-    elif isinstance(columns, Demand):
-        times = columns.start_s + columns.step_s * np.arange(columns.rate.shape[1])
-    else:
-        assert isinstance(columns, Signal)
-        times = columns.time_s
+    times = times_of(columns)
     for stretch in (split.train, split.validation, split.test):
         begin, end = int(stretch[0]), int(stretch[1])
         assert ((times >= begin) & (times < end)).any(), stretch
     assert times.min() >= int(split.train[0])
     assert times.max() < int(split.test[1]), "the test range must reach to the end"
+
+
+def times_of(columns: Columns) -> npt.NDArray[Any]:
+    """The times a split of these columns is about."""
+    if isinstance(columns, Trace):
+        return columns.arrive_s
+    if isinstance(columns, Usage):
+        lengths = np.diff(columns.offset)
+        pairs = zip(columns.start_s, lengths, strict=True)
+        return np.concatenate([start + columns.step_s * np.arange(n) for start, n in pairs])
+    if isinstance(columns, Demand):
+        return columns.start_s + columns.step_s * np.arange(columns.rate.shape[1])
+    assert isinstance(columns, Signal)
+    return columns.time_s

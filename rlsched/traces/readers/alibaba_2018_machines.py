@@ -69,12 +69,12 @@ def read(path: Path, *, machine_mem_mib: int = 393_216, on_bad_row: str = "error
     last = np.zeros(len(table), bool)
     last[order[np.append(np.diff(code[order]) != 0, True)]] = True
     table.note(~last, "an earlier row of a machine", "merged into its last")
-    table._keep(np.flatnonzero(last))
+    table.keep(np.flatnonzero(last))
     table.drop(table["status"] != "USING", "last status is not USING")
     if len(table) == 0:
         raise TraceError(f"a machine list must have at least one row: {path} has none in use. Check the file.")
     number = [int(one[2:]) if one[2:].isdigit() else -1 for one in table["machine"].tolist()]
-    table._keep(np.argsort(np.array(number), kind="stable"))
+    table.keep(np.argsort(np.array(number), kind="stable"))
     mem = table["mem_size"] * machine_mem_mib / 100
     table.note(mem != np.ceil(mem), "a memory that is not whole MiB", "rounded up")
     site, sites = codes(table["domain_1"], table.missing["domain_1"])

@@ -101,7 +101,7 @@ def read(
     table.note(borrowed, "an event without sizes", "given those of the machine's earlier event")
     removed = last & (table["event"] == _REMOVE)
     table.note(~last, "an earlier event of a machine", "merged into its last")
-    table._keep(np.flatnonzero(last))
+    table.keep(np.flatnonzero(last))
     table.drop(removed[last], "a machine that was removed")
     unknown = np.isnan(table["ours.cpus"]) | np.isnan(table["ours.memory"])
     table.drop(unknown, "a machine of unknown size")

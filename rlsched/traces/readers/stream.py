@@ -21,7 +21,7 @@ from rlsched.errors import TraceError
 from rlsched.traces.readers.source import GZIP_MAGIC, Source, open_file
 from rlsched.traces.readers.table import Column, Table, read_csv
 
-BLOCK_BYTES = 1 << 25
+BLOCK_BYTES = 1 << 23
 _SHORT_LINE = 1 << 10  # a line is allowed at least so many bytes, however small the blocks
 #: ``progress(file, bytes read, bytes in all)``, of the file as stored.
 Progress = Callable[[str, int, int], None]

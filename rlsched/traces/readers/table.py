@@ -124,7 +124,7 @@ class Table:
     def drop(self, rows: Mask, rule: str) -> None:
         """Leave rows out, and count them."""
         self.note(rows, rule, "dropped")
-        self._keep(~rows)
+        self.keep(~rows)
 
     def note(self, rows: Mask, rule: str, action: str) -> None:
         """Count rows that something was done to; no entry where there is none."""
@@ -143,13 +143,14 @@ class Table:
         if key.size and bool((np.diff(key) < 0).any()):
             late = key < np.maximum.accumulate(key)
             self.note(late, f"{label or column} smaller than in an earlier row", "sorted into place")
-            self._keep(np.argsort(key, kind="stable"))
+            self.keep(np.argsort(key, kind="stable"))
 
     def report(self) -> DropReport:
         """The account so far."""
         return DropReport(self.rows_read, len(self), tuple(self.drops))
 
-    def _keep(self, which: npt.NDArray[Any]) -> None:
+    def keep(self, which: npt.NDArray[Any]) -> None:
+        """Take the given rows (a mask or an order); the caller counts what is gone."""
         self.rows = self.rows[which]
         self.values = {name: value[which] for name, value in self.values.items()}
         self.missing = {name: value[which] for name, value in self.missing.items()}

@@ -1,5 +1,7 @@
 import gzip
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +83,36 @@ def test_progress_is_reported_up_to_the_end_of_the_file(tmp_path: Path) -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     list(CsvBlocks(tmp_path / "x.csv", COLUMNS))
     assert seen[-1] == (size, size)
+
+
+def peak_mib(path: Path, format: str) -> tuple[int, int, int]:
+    """Rows read, series, and the peak memory in MiB of a process of its own that reads a file."""
+    code = (
+        "import resource, sys\n"
+        "from rlsched.traces.read import read_any\n"
+        "usage = read_any(sys.argv[1], format=sys.argv[2])\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "print(usage.report.rows_read, len(usage), peak)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(path), format], capture_output=True, text=True, check=True)
+    rows, series, peak = map(int, run.stdout.split())
+    return rows, series, peak
+
+
+@pytest.mark.slow
+def test_two_gigabytes_are_read_in_less_than_one(tmp_path: Path) -> None:
+    """A table like Alibaba's machine usage: 400 machines, a sample every 7 s or so."""
+    path = tmp_path / "usage.csv"
+    second = 0
+    rows = 0
+    with path.open("w") as file:
+        while file.tell() < 2 * 10**9:
+            block = [
+                f"m_{m},{second},{(m + second) % 101},{m % 101},,,43.04,33.08,{second % 101}\n" for m in range(400)
+            ]
+            file.write("".join(block))
+            rows += 400
+            second += 7
+    read, series, peak = peak_mib(path, "alibaba_2018_usage")
+    assert (read, series) == (rows, 400)
+    assert peak < 1000
