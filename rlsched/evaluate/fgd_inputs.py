@@ -194,8 +194,10 @@ def _read_order(path: Path, place: str, label: str, known: npt.NDArray[Any]) -> 
     fix = "The orders and the lists must belong together."
     table.require(label, rows >= 0, f"a {label} of the list", fix)
     n = len(table)
-    table.require(place, (table[place] >= 0) & (table[place] < n), f"in 0..{n - 1}", "Number the rows from 0.")
-    table.require_unique(place)
+    number = "Number the rows from 0, each number once."
+    table.require(place, (table[place] >= 0) & (table[place] < n), f"in 0..{n - 1}", number)
+    _, first = np.unique(table[place], return_index=True)
+    table.require(place, np.isin(np.arange(n), first), "unique", number)
     return rows[np.argsort(table[place])], {path.name: source.sha256}
 
 
@@ -204,8 +206,9 @@ def draw_orders(inputs: Inputs, target_pct: float, seed: int) -> Orders:
 
     The pods, sorted by name, are shuffled. Short of the target, pods drawn from the list with
     replacement are added until the next would pass it; beyond it, pods at drawn places are taken
-    out until it is kept. Two things the original does are kept: the stop of the first test counts
-    one GPU of the next pod, not all it asks for; and ranks are a permutation of the nodes by name.
+    out until it is kept. As in the original, the first test counts one GPU of the next pod, not all
+    it asks for, so the demand may end some GPUs above the target; and ranks are a permutation of
+    the nodes by name.
 
     Parameters
     ----------
@@ -228,8 +231,9 @@ def draw_orders(inputs: Inputs, target_pct: float, seed: int) -> Orders:
                 break
             rows.append(row)
             total += int(demand[row])
-    while total > target and len(rows) > 1:
-        total -= int(demand[rows.pop(int(draw.integers(len(rows))))])
+    else:
+        while total > target and len(rows) > 1:
+            total -= int(demand[rows.pop(int(draw.integers(len(rows))))])
     by_name = np.argsort(inputs.nodes.machine_id.astype(str), kind="stable")
     nodes = stream(seed, "fgd", "ranks").permutation(by_name)
     return Orders(np.array(rows, dtype=np.int64), nodes.astype(np.int64), {})
