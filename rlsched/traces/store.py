@@ -147,7 +147,7 @@ def load(path: str | Path) -> Columns:
         )
     try:
         table = parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from None
     try:
         return _from_arrow(header, table).validate()

@@ -21,7 +21,7 @@ def parquet_names(path: Path) -> list[str]:
 
     try:
         return list(parquet.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from None
 
 
@@ -38,7 +38,7 @@ def time_kind(path: Path, name: str) -> Kind:
 
     try:
         schema = parquet.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from None
     at = schema.get_field_index(name)
     return "datetime" if at >= 0 and pa.types.is_timestamp(schema.field(at).type) else "int"
@@ -69,7 +69,7 @@ def read_parquet(path: Path, columns: Sequence[Column], *, on_bad_row: str = "er
         raise missing_columns(absent, found, {column.name for column in columns}, f"the schema of {path}")
     try:
         read = parquet.read_table(path, columns=[column.name for column in columns])
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from None
     n = read.num_rows
     if n == 0:
