@@ -61,9 +61,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     -------
     str
         ``" Did you mean 'best_fit'? Known: best_fit, random."`` with a leading blank;
-        the guess is left out when nothing is near.
+        the guess is left out when nothing is near. Of more than twenty names, the eight
+        nearest are listed and the others counted.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     guess = f" Did you mean {near[0]!r}?" if near else ""
+    if len(names) > 20:
+        nearest = sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
+        return f"{guess} Known: {', '.join(nearest)}, and {len(names) - len(nearest)} more."
     return f"{guess} Known: {', '.join(names) if names else '(none)'}."
