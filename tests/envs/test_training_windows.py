@@ -1,0 +1,117 @@
+"""Training windows: what is drawn, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from placement_worlds import machines, tasks
+
+from rlsched.envs.windows import draw_tasks, fill_problem, time_problem
+from rlsched.errors import SpecError
+from rlsched.rng import stream
+from rlsched.sim.fragmentation import typical_requests
+from rlsched.sim.options import PlacementOptions
+
+TRACE = tasks(80, gpus=True)
+OPTIONS = PlacementOptions(fragmentation="gpu")
+
+
+def fill(seed: int = 0, **changes):
+    values = {"n_windows": 5, "n_machines": (4, 9), "target_pct": 130.0, "seed": seed, **changes}
+    return fill_problem(TRACE, machines(12, gpus=True), OPTIONS, typical_requests(TRACE), **values)
+
+
+def test_fill_windows_reach_their_target_with_the_last_task() -> None:
+    made = fill()
+    trace = made.world.trace
+    assert len(made.windows) == 5
+    for window in made.windows:
+        fleet = made.world.fleets[window.fleet]
+        assert 4 <= len(fleet) <= 9
+        assert len(set(fleet.machine_id)) == len(fleet)
+        asked = (trace.gpu_count * trace.gpu_mgpu)[window.lo : window.hi]
+        target = 1.3 * fleet.gpu_count.sum() * 1000
+        assert asked.sum() >= target
+        assert asked[:-1].sum() < target
+        assert (trace.depart_s[window.lo : window.hi] == -1).all()
+    sizes = {len(made.world.fleets[window.fleet]) for window in made.windows}
+    assert len(sizes) > 1
+
+
+def test_windows_follow_from_the_seed_and_not_from_their_number() -> None:
+    few, many, other = fill(), fill(n_windows=7), fill(seed=1)
+    for a, b in zip(few.windows, many.windows[:5], strict=True):
+        assert (a.lo, a.hi) == (b.lo, b.hi)
+        assert few.world.fleets[a.fleet].same_as(many.world.fleets[b.fleet])
+    assert (few.world.trace.task_id == many.world.trace.task_id[: len(few.world.trace)]).all()
+    assert [w.hi for w in other.windows] != [w.hi for w in few.windows]
+
+
+def test_tasks_come_once_before_any_comes_twice() -> None:
+    asked = np.full(10, 100)
+    assert sorted(draw_tasks(asked, 1000, stream(0, "x"))) == list(range(10))
+    assert len(draw_tasks(asked, 1001, stream(0, "x"))) == 11
+    assert len(draw_tasks(asked, 350, stream(0, "x"))) == 4
+
+
+def test_time_windows_lie_in_the_split_and_are_metered_after_the_warm_up() -> None:
+    trace = tasks(400, gpus=False)
+    made = time_problem(
+        trace,
+        machines(4, gpus=False),
+        PlacementOptions(),
+        None,
+        length_s=2000,
+        warmup_s=1000,
+        until_s=9000,
+        n_windows=20,
+        seed=0,
+    )
+    for window in made.windows:
+        assert window.stop_s - window.start_s == pytest.approx(2000)
+        assert window.stop_s <= 9000 + 1e-9
+        arrive = trace.arrive_s[window.lo : window.hi]
+        assert arrive.min() >= window.start_s - 1000
+        assert arrive.max() < window.stop_s
+    assert len({window.lo for window in made.windows}) > 10
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"must lie in 1..12, smallest first: got 4..13"):
+        fill(n_machines=(4, 13))
+    with pytest.raises(SpecError, match="has no GPU"):
+        fill_problem(
+            TRACE,
+            machines(12, gpus=True),
+            OPTIONS,
+            typical_requests(TRACE),
+            n_windows=40,
+            n_machines=(1, 1),
+            target_pct=130.0,
+            seed=0,
+        )
+    free = tasks(5, gpus=True).take(np.flatnonzero(tasks(5, gpus=True).gpu_count == 0))
+    if len(free):
+        with pytest.raises(SpecError, match="must ask for GPUs"):
+            fill_problem(
+                free,
+                machines(12, gpus=True),
+                PlacementOptions(),
+                None,
+                n_windows=1,
+                n_machines=(4, 4),
+                target_pct=1.0,
+                seed=0,
+            )
+    with pytest.raises(SpecError, match="needs 3000 s"):
+        time_problem(
+            TRACE,
+            machines(4, gpus=True),
+            PlacementOptions(),
+            None,
+            length_s=2000,
+            warmup_s=1000,
+            until_s=900,
+            n_windows=1,
+            seed=0,
+        )

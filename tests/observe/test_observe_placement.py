@@ -1,0 +1,297 @@
+"""Observations: by hand, by law (ranges), by twin (plain numpy), and the shortlist against the heuristic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from placement_worlds import CPU_SETTINGS, GPU_SETTINGS, world
+
+from rlsched.errors import SpecError
+from rlsched.observe.features import CANDIDATE_FEATURES, CANDIDATE_NAMES, GLOBAL_FEATURES, GLOBAL_NAMES
+from rlsched.observe.placement import Observer, device_choice
+from rlsched.observe.settings import ObservationSettings
+from rlsched.policies.heuristic import Heuristic
+from rlsched.sim import state as st
+from rlsched.sim.options import PlacementOptions
+from rlsched.sim.simulate import advance_all, decide_all, run_policy
+from rlsched.sim.world import World
+from rlsched.traces.columns import Machines, Trace
+
+PART = {"candidates": CANDIDATE_FEATURES, "globals": GLOBAL_FEATURES}
+
+
+def column(out: np.ndarray, name: str) -> np.ndarray:
+    return out[..., (CANDIDATE_NAMES if out.ndim == 3 else GLOBAL_NAMES).index(name)]
+
+
+def play(built: World, settings: ObservationSettings, pick, n: int = 2, budget_mib: int = 256):
+    """Run every copy to its end; yields after each observation."""
+    state = built.start([built.whole] * n, list(range(n)))
+    observer = Observer(built, n, settings, budget_mib=budget_mib)
+    devices = device_choice(settings.devices, built)
+    draw = np.random.default_rng(0)
+    while (advance_all(built, state) >= 0).any():
+        out = observer.observe(state)
+        yield state, out
+        slots = np.array([pick(draw, int(mask.sum())) if mask.any() else 0 for mask in out.action_mask])
+        decide_all(built, state, out.rows[np.arange(n), slots], devices)
+
+
+def first(draw: np.random.Generator, n: int) -> int:
+    return 0
+
+
+def anyone(draw: np.random.Generator, n: int) -> int:
+    return int(draw.integers(n))
+
+
+@pytest.mark.parametrize("gpus", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lifetime": "unknown"},
+        {"lifetime": "predicted"},
+        {"admission": "queue", "cpu_ratio": 1.5},
+        {"fragmentation": "none", "empty_machines": "on"},
+        {"stay": True},
+    ],
+)
+def test_every_feature_stays_in_its_stated_range(gpus: bool, options: dict) -> None:
+    built = world(gpus=gpus, **options)
+    settings = GPU_SETTINGS if gpus else CPU_SETTINGS
+    if options.get("fragmentation") == "none":
+        settings = ObservationSettings(candidates=6, shortlist=("dot_product", "lifetime"))
+    seen = 0
+    for _, out in play(built, settings, anyone):
+        for name, features in PART.items():
+            values = getattr(out, name)
+            assert np.isfinite(values).all()
+            low = np.array([f.low for f in features], np.float32)
+            high = np.array([f.high for f in features], np.float32)
+            bad = np.argwhere((values < low) | (values > high))
+            assert bad.size == 0, f"{features[bad[0][-1]].name} left its range: {values[tuple(bad[0])]}"
+        seen += 1
+    assert seen > 50
+
+
+@pytest.mark.parametrize("gpus", [True, False])
+def test_the_first_candidate_is_the_prior_heuristics_choice_at_every_decision(gpus: bool) -> None:
+    built = world(gpus=gpus)
+    settings = GPU_SETTINGS if gpus else CPU_SETTINGS
+    state = [seen for seen, _ in play(built, settings, first)][-1]
+    other = built.start([built.whole] * 2, [0, 1])
+    run_policy(built, other, Heuristic("prior", settings.prior, devices=settings.devices).arrays())
+    assert (state.arrays.task_i == other.arrays.task_i).all(), "every task is on the same machine and devices"
+
+
+def test_kept_scores_change_nothing() -> None:
+    built = world()
+    plenty = [out.candidates.copy() for _, out in play(built, GPU_SETTINGS, anyone)]
+    none = [out.candidates.copy() for _, out in play(built, GPU_SETTINGS, anyone, budget_mib=0)]
+    assert len(plenty) == len(none)
+    assert all((a == b).all() for a, b in zip(plenty, none, strict=True))
+
+
+def test_a_fresh_observer_sees_what_one_that_followed_from_the_beginning_sees() -> None:
+    built = world()
+    checked = 0
+    for step, (state, out) in enumerate(play(built, GPU_SETTINGS, anyone)):
+        if step % 20 == 0:
+            fresh = Observer(built, state.n_copies, GPU_SETTINGS).observe(state)
+            assert all((a == b).all() for a, b in zip(fresh, out, strict=True))
+            checked += 1
+    assert checked > 3
+
+
+@pytest.mark.parametrize("gpus", [True, False])
+def test_candidates_are_feasible_differ_in_state_and_cover_all_states_when_all_are_shown(gpus: bool) -> None:
+    built = world(gpus=gpus)
+    settings = (GPU_SETTINGS if gpus else CPU_SETTINGS).model_copy(update={"candidates": "all"})
+    for state, out in play(built, settings, anyone, n=1):
+        task = int(state.task[0])
+        rows = out.rows[0][out.action_mask[0] > 0]
+        if task < 0:
+            assert rows.size == 0
+            continue
+        keys = [machine_key(built, state, row) for row in rows]
+        assert len(set(keys)) == len(keys)
+        able = [row for row in range(len(built.fleets[0])) if can_hold(built, state, row, task)]
+        assert set(rows.tolist()) <= set(able)
+        assert {machine_key(built, state, row) for row in able} == set(keys)
+        assert out.equal[0].sum() == len(able)
+        assert column(out.globals, "request_fits")[0] == pytest.approx(len(able) / len(built.fleets[0]))
+
+
+def machine_key(built: World, state: st.State, row: int) -> tuple:
+    fleet, arrays = built.fleets[0], state.arrays
+    price = float(fleet.price_per_h[row])
+    return (
+        int(fleet.cpu_mcore[row]),
+        int(fleet.mem_mib[row]),
+        int(fleet.gpu_count[row]),
+        int(fleet.gpu_model[row]),
+        int(fleet.power_curve[row]),
+        "?" if np.isnan(price) else price,
+        *state.free[0, row].tolist(),
+        *sorted(arrays.gpu[0, row].tolist()),
+        float(arrays.machine_f[0, st.M_EXIT, row]),
+    )
+
+
+def can_hold(built: World, state: st.State, row: int, task: int) -> bool:
+    trace, fleet, free = built.trace, built.fleets[0], state.free[0, row]
+    if free[0] < trace.cpu_mcore[task] or free[1] < trace.mem_mib[task]:
+        return False
+    count = int(trace.gpu_count[task])
+    if count == 0:
+        return True
+    model = int(fleet.gpu_model[row])
+    if model < 0 or not (int(trace.gpu_model_mask[task]) >> model) & 1:
+        return False
+    return int((state.arrays.gpu[0, row] >= trace.gpu_mgpu[task]).sum()) >= count
+
+
+def two_machines(**options) -> tuple[World, st.State]:
+    """m0: 10 cores, 20 GiB, 2 GPUs; m1: 20 cores, 10 GiB, 4 GPUs. One task of 4 cores and half a GPU is on m0."""
+    fleet = Machines(
+        machine_id=np.array(["m0", "m1"], dtype=object),
+        cpu_mcore=np.array([10_000, 20_000]),
+        mem_mib=np.array([20_480, 10_240]),
+        gpu_count=np.array([2, 4]),
+        gpu_model=np.array([0, 0]),
+        gpu_models=("A",),
+        price_per_h=np.array([1.0, 4.0]),
+    )
+    trace = Trace(
+        task_id=np.array(["a", "b"], dtype=object),
+        arrive_s=np.array([0, 100]),
+        depart_s=np.array([400, 1000]),
+        cpu_mcore=np.array([4000, 2000]),
+        mem_mib=np.array([2048, 1024]),
+        gpu_count=np.array([1, 1]),
+        gpu_mgpu=np.array([500, 1000]),
+    )
+    built = World.build(trace, fleet, PlacementOptions(**options))
+    state = built.start([built.whole])
+    advance_all(built, state)
+    decide_all(built, state, np.array([0]))
+    advance_all(built, state)
+    return built, state
+
+
+def test_two_machines_by_hand() -> None:
+    built, state = two_machines()
+    out = Observer(built, 1, ObservationSettings(candidates=4, prior="best_fit", shortlist=["dot_product"])).observe(
+        state
+    )
+    # best_fit: m0 leaves min(4/10, 17/20, 0.5/2) = 0.25, m1 leaves min(18/20, 9/10, 3/4) = 0.75: m0 first.
+    assert out.rows[0].tolist() == [0, 1, -1, -1]
+    assert out.action_mask[0].tolist() == [1, 1, 0, 0]
+    want = {
+        "cpu_free": [0.6, 1.0],
+        "mem_free": [0.9, 1.0],
+        "gpu_free": [0.75, 1.0],
+        "cpu_left": [0.4, 0.9],
+        "mem_left": [0.85, 0.9],
+        "gpu_left": [0.25, 0.75],
+        "cpu_size": [0.5, 1.0],
+        "mem_size": [1.0, 0.5],
+        "gpu_size": [0.5, 1.0],
+        "whole_free": [0.5, 1.0],
+        "whole_left": [0.0, 0.75],
+        "device_left": [0.0, 0.0],
+        "frag_before": [0.0, 0.0],
+        "best_fit": [-0.25, -0.75],
+        # shares asked (0.2, 0.05, 0.5) x free (0.6, 0.9, 0.75) = 0.12 + 0.045 + 0.375; m1: 0.1 + 0.1 + 0.25
+        "dot_product": [0.54 / 3, 0.45 / 3],
+        # its 900 s against the 300 s left of the resident; nobody is on m1
+        "lifetime_gap": [(900 - 300) / 1200, 1.0],
+        "residents": [1 / 9, 0.0],
+        "empty": [0.0, 1.0],
+        "same_state": [0.5, 0.5],
+        "price": [0.25, 1.0],
+        "power_rise": [0.0, 0.0],
+        # m1 is 0.5 behind: -0.5 / 1.5
+        "prior": [0.0, -1 / 3],
+    }
+    for name, values in want.items():
+        assert column(out.candidates, name)[0, :2] == pytest.approx(values, abs=1e-6), name
+    assert (out.candidates[0, 2:] == 0).all()
+    situation = {
+        "request_cpu": 0.1,
+        "request_mem": 0.05,
+        "request_gpu": 0.25,
+        "request_share": 1.0,
+        "request_shared": 0.0,
+        "request_life": 900 / 4500,
+        "request_fits": 1.0,
+        "from_queue": 0.0,
+        "used_cpu": 4 / 30,
+        "used_mem": 2048 / 30_720,
+        "used_gpu": 0.5 / 6,
+        "active": 0.5,
+        "running": 1 / 3,
+        "waiting": 0.0,
+        "arrived_cpu": 0.2 / 1.2,
+        "arrived_gpu": 0.25 / 1.25,
+    }
+    for name, value in situation.items():
+        assert column(out.globals, name)[0] == pytest.approx(value, abs=1e-6), name
+
+
+def test_power_rise_is_a_share_of_full_power() -> None:
+    fleet = Machines(
+        machine_id=np.array(["m"], dtype=object),
+        cpu_mcore=np.array([10_000]),
+        mem_mib=np.array([10_000]),
+        power_curve=np.array([0]),
+        power_curves=("hp_ml110_g4",),
+    )
+    trace = Trace(
+        task_id=np.array(["a"], dtype=object),
+        arrive_s=np.array([0]),
+        depart_s=np.array([9]),
+        cpu_mcore=np.array([5000]),
+        mem_mib=np.array([1]),
+    )
+    built = World.build(trace, fleet)
+    state = built.start([built.whole])
+    advance_all(built, state)
+    out = Observer(built, 1, ObservationSettings(candidates=1)).observe(state)
+    # off to half load: 102 W of 117 W
+    assert column(out.candidates, "power_rise")[0, 0] == pytest.approx(102 / 117)
+
+
+def test_where_a_window_has_ended_nothing_is_allowed_and_the_end_is_described() -> None:
+    built, state = two_machines()
+    decide_all(built, state, np.array([1]))
+    assert advance_all(built, state)[0] == -1
+    out = Observer(built, 1, ObservationSettings(candidates=3)).observe(state)
+    assert (out.candidates == 0).all()
+    assert (out.action_mask == 0).all()
+    assert (out.rows == -1).all()
+    assert np.isfinite(out.globals).all()
+    assert column(out.globals, "used_cpu")[0] == 0
+
+
+def test_copies_that_are_not_asked_for_keep_their_observation() -> None:
+    built = world()
+    state = built.start([built.whole] * 3)
+    observer = Observer(built, 3, GPU_SETTINGS)
+    advance_all(built, state)
+    before = observer.observe(state).candidates.copy()
+    observer.out.candidates[1] = 7
+    observer.observe(state, np.array([0, 2]))
+    assert (observer.out.candidates[1] == 7).all()
+    assert (observer.out.candidates[[0, 2]] == before[[0, 2]]).all()
+
+
+def test_a_rule_that_needs_fragmentation_is_refused_where_it_is_not_measured() -> None:
+    built = world(fragmentation="none")
+    with pytest.raises(SpecError, match=r"rule 'fragmentation' measures fragmentation.*Set it to"):
+        Observer(built, 1, ObservationSettings(prior={"fragmentation": 1.0}))
+    with pytest.raises(SpecError, match="weight of best_fit must be finite"):
+        Observer(built, 1, ObservationSettings(prior={"best_fit": float("inf")}))
+    with pytest.raises(SpecError, match="devices='score' picks GPUs by fragmentation"):
+        device_choice("score", built)
