@@ -77,7 +77,13 @@ def read_parquet(path: Path, columns: Sequence[Column], *, on_bad_row: str = "er
     values: dict[str, npt.NDArray[Any]] = {}
     missing: dict[str, npt.NDArray[np.bool_]] = {}
     for column in columns:
-        values[column.name], missing[column.name] = _convert(pa, read.column(column.name), column, path)
+        try:
+            values[column.name], missing[column.name] = _convert(pa, read.column(column.name), column, path)
+        except pa.ArrowException as error:  # a moment far outside what microseconds can count, say
+            what = " ".join(str(error).split())[:160]
+            raise TraceError(
+                f"column {column.name!r} must be readable: {path} is not ({what}). Fix the value."
+            ) from None
     table = Table(str(path), np.arange(1, n + 1), 0, values, missing, on_bad_row=on_bad_row, rows_read=n)
     for column in columns:
         if not column.may_be_empty:

@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from reader_samples import DATA, opendc, write_parquet
 
@@ -87,6 +89,15 @@ def test_a_bad_fragment_is_named(tmp_path: Path, columns: dict[str, list[object]
     _, fragments = opendc(tmp_path)
     with pytest.raises(TraceError, match=message):
         read_usage(write_parquet(fragments, columns))
+
+
+def test_a_moment_outside_the_calendar_is_named(tmp_path: Path) -> None:
+    tasks = opendc(tmp_path)[0]
+    table = parquet.read_table(tasks)
+    far = pa.array([1_000_000, 6_701_356_245_541_698_048], pa.timestamp("ms"))
+    parquet.write_table(table.set_column(1, "submission_time", far), tasks)
+    with pytest.raises(TraceError, match=r"column 'submission_time' must be readable: .*out of bounds"):
+        read_trace(tasks)
 
 
 def test_fragments_without_their_tasks_say_what_to_do(tmp_path: Path) -> None:
