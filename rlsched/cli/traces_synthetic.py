@@ -1,4 +1,4 @@
-"""``rlsched traces fit | draw | sample | fidelity``: synthetic traces."""
+"""``rlsched traces fit | draw | sample | fidelity | replay-drawn``: synthetic traces."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rlsched.errors import SpecError
 
 
 def register(app: typer.Typer) -> None:
-    """Put the four commands on the ``traces`` group."""
+    """Put the five commands on the ``traces`` group."""
     app.command("fit")(fit)
     app.command("draw")(draw)
     app.command("sample")(sample)
     app.command("fidelity")(fidelity)
+    app.command("replay-drawn")(replay_drawn)
 
 
 def fit(
@@ -28,6 +29,7 @@ def fit(
     ] = None,
     day: Annotated[str | None, typer.Option(help="YYYYMMDD, for PlanetLab's archive.")] = None,
     part: Annotated[str | None, typer.Option(help="Part of a dataset; its first by default.")] = None,
+    usage_part: Annotated[str | None, typer.Option(help="Part of the dataset with the usage of the tasks.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader, key=value; can be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the profile; that of the JSON file by default.")] = None,
@@ -49,7 +51,7 @@ def fit(
     from rlsched.traces.card import load_card
     from rlsched.traces.columns import Trace, Usage
     from rlsched.traces.read import kind_of
-    from rlsched.traces.synthetic.fit import fit_series, fit_tasks
+    from rlsched.traces.synthetic.fit import fit_series, fit_tasks, with_usage
     from rlsched.traces.synthetic.profile import save_profile
 
     columns = read_columns(file, format, card, day, part, data, option)
@@ -60,6 +62,11 @@ def fit(
         made = fit_series(columns, label, min_count, digits)
     else:
         raise SpecError(f"a profile is fitted to tasks or usage: {file} holds {kind_of(columns)}. Name another file.")
+    if usage_part is not None:
+        load = read_columns(file, None, None, None, usage_part, data, None)
+        if not isinstance(columns, Trace) or not isinstance(load, Usage):
+            raise SpecError("--usage-part is for a dataset with tasks in --part and usage in --usage-part. Check both.")
+        made = with_usage(made, fit_series(load, label, min_count, digits))
     dataset = columns.meta.get("dataset")
     if dataset is not None and not cite:
         cite = load_card(str(dataset)).spec.citation
@@ -102,7 +109,7 @@ def draw(
     if made.streams:
         trace = draw_tasks(made, days, scale, seed, warm_days, max_batch)
         written.append((out, trace))
-        if usage is not None:
+        if usage is not None:  # its own usage too only when asked for: that file is far larger
             load = load_profile(find_profile(usage))
             written.append((out.with_suffix(".usage.parquet"), draw_usage_of(trace, load, days * 86_400, seed)))
     else:
@@ -149,15 +156,38 @@ def fidelity(
 
     Example: rlsched traces fidelity experiments/synthetic-fidelity/fidelity.toml runs/fidelity
     """
-    from rlsched.traces.store import replacing
     from rlsched.traces.synthetic.fidelity_run import as_document, as_markdown, run_card
 
     rows = run_card(card, data)
     document, table = as_document(rows, card), as_markdown(rows)
-    for name, text in (("results.json", json.dumps(document, indent=1) + "\n"), ("results.md", table)):
-        with replacing(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+    _keep(folder, "results", document, table)
     _tell(as_json, document, [table])
+
+
+def replay_drawn(
+    card: Annotated[Path, typer.Argument(help="TOML card: profile, dataset, policies, clusters, seeds.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that gets replay.json and replay.md.")],
+    data: Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Replay placement heuristics under the real trace and under draws, and compare.
+
+    Example: rlsched traces replay-drawn experiments/synthetic-fidelity/replay.toml runs/fidelity
+    """
+    from rlsched.evaluate.synthetic_replay import as_markdown, run_card
+
+    document = run_card(card, data)
+    table = as_markdown(document)
+    _keep(folder, "replay", document, table)
+    _tell(as_json, document, [table])
+
+
+def _keep(folder: Path, name: str, document: dict[str, Any], table: str) -> None:
+    from rlsched.traces.store import replacing
+
+    for file, text in ((f"{name}.json", json.dumps(document, indent=1) + "\n"), (f"{name}.md", table)):
+        with replacing(folder / file) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def _tell(as_json: bool, document: dict[str, Any], lines: list[str]) -> None:

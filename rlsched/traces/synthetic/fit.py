@@ -146,6 +146,18 @@ def fit_series(usage: Usage, name: str, min_count: int = 20, digits: int = 3) ->
     )
 
 
+def with_usage(tasks: Profile, usage: Profile) -> Profile:
+    """One profile with the task part of one and the usage part of another, of the same dataset."""
+    origin = tasks.origin.model_copy(
+        update={
+            "series": usage.origin.series,
+            "sha256": {**tasks.origin.sha256, **usage.origin.sha256},
+            "notes": (*tasks.origin.notes, *usage.origin.notes),
+        }
+    )
+    return tasks.model_copy(update={"origin": origin, "usage": usage.usage})
+
+
 def _ranges(size: I64) -> list[tuple[int, int]]:
     """Ranges of batch sizes with at least ``STREAM_BATCHES`` batches each; one range if there are few."""
     out: list[tuple[int, int]] = []

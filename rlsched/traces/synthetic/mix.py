@@ -93,7 +93,8 @@ def draw_mixed(share: F64, drift: tuple[Drift, ...], step: I64, steps: int, rng:
     Returns
     -------
     (B,) int64
-        Atom by shares that are multiplied by log-normal weights and made to sum to 1 in each step.
+        Atom by shares that are multiplied by log-normal weights and made to sum to 1 in each
+        step. That takes a little from atoms that drift much: their mean share comes out lower.
     """
     weight = np.repeat(share[None, :], steps, axis=0)
     for one in drift:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from traces_synthetic_builders import lifetimes, profile, trace
+from traces_synthetic_builders import ar1_usage, lifetimes, profile, trace
 
 from rlsched.errors import TraceError
 from rlsched.rng import stream
 from rlsched.traces.columns import UNKNOWN, Trace
 from rlsched.traces.synthetic.batches import batches
-from rlsched.traces.synthetic.draw import draw_tasks
-from rlsched.traces.synthetic.fit import fit_tasks
+from rlsched.traces.synthetic.draw import draw_tasks, draw_usage_of
+from rlsched.traces.synthetic.fit import fit_series, fit_tasks, with_usage
 from rlsched.traces.synthetic.profile import load_profile
 
 PROFILES = sorted((Path(__file__).parents[3] / "traces" / "profiles").glob("*.json"))
@@ -131,4 +131,14 @@ def test_shipped_profiles_load_and_draw(path: Path):
 
 
 def test_profiles_are_shipped():
-    assert len(PROFILES) >= 5
+    assert len(PROFILES) >= 8
+
+
+def test_tasks_and_usage_of_a_dataset_make_one_profile():
+    tasks, load = fit_tasks(trace([1000] * 400), "both"), fit_series(ar1_usage(), "both")
+    both = with_usage(tasks, load)
+    assert both.streams == tasks.streams
+    assert both.usage == load.usage
+    assert both.origin.series == 40
+    drawn = draw_tasks(both, 0.2, seed=1)
+    assert len(draw_usage_of(drawn, both, 0.2 * 86_400, seed=1)) == len(drawn)

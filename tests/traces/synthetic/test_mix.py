@@ -69,3 +69,11 @@ def test_components_are_recovered_from_exact_covariances():
     log = 0.1 * (lags == 0) + 0.3 * np.exp(-lags * 300 / 1800)
     found = fit_components(np.expm1(log), lags, 300, (600.0, 1800.0, 7200.0), 3)
     assert {c.tau_s: c.variance for c in found} == pytest.approx({0.0: 0.1, 1800.0: 0.3}, abs=0.01)
+
+
+def test_drift_moves_the_mean_mix_only_a_little():
+    drift = tuple(
+        Drift(atoms=(atom,), components=(Component(tau_s=600.0, variance=v),)) for atom, v in ((1, 0.3), (2, 0.7))
+    )
+    code, _ = batches(drift)
+    assert np.abs(np.bincount(code, minlength=3) / code.size - SHARE).max() < 0.05
