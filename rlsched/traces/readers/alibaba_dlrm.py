@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlsched.traces.columns import MAX_GPUS, UNKNOWN, Trace
+from rlsched.traces.columns import MAX_GPUS, MAX_QUANTITY, UNKNOWN, Trace
 from rlsched.traces.readers.source import header_names, read_source
 from rlsched.traces.readers.table import Column, codes, read_csv
 from rlsched.traces.readers.times import whole_times
@@ -59,8 +59,9 @@ def read(path: Path, *, on_bad_row: str = "error") -> Trace:
     source = read_source(path)
     table = read_csv(source, _COLUMNS, on_bad_row=on_bad_row)
     table.require("role", np.isin(table["role"].astype(str), ("HN", "CN")), "HN or CN")
-    table.require("cpu_request", table["cpu_request"] >= 0, ">= 0")
-    table.require("memory_request", table["memory_request"] >= 0, ">= 0")
+    for name, factor in (("cpu_request", MCORE_PER_CORE), ("memory_request", MIB_PER_GIB)):
+        most = MAX_QUANTITY // factor
+        table.require(name, (table[name] >= 0) & (table[name] <= most), f"in 0..{most}")
     table.require("gpu_request", (table["gpu_request"] >= 0) & (table["gpu_request"] <= MAX_GPUS), f"in 0..{MAX_GPUS}")
     limit_ok = (table["max_instance_per_node"] == UNKNOWN) | (table["max_instance_per_node"] > 0)
     table.require("max_instance_per_node", limit_ok, "> 0, or -1 for no limit")

@@ -25,6 +25,7 @@ from rlsched.traces.readers.source import Source, first_line, quote, read_source
 from rlsched.traces.readers.table import Column, read_csv
 
 WINDOW_MIN = 20_160
+_LARGEST = 10**9  # capacity of a machine in units of the sizes
 _FIRST = re.compile(r"(\d+)\t(\d+)\t0\t0")
 
 
@@ -62,6 +63,8 @@ def read(path: Path, *, machine_cpu_mcore: int = 100_000, on_bad_row: str = "err
             f"the first line must be '<n> <capacity> 0 0' with tabs: got {got} in {path}. Name another --format."
         )
     expected, capacity = int(first[1]), int(first[2])
+    if capacity > _LARGEST:
+        raise TraceError(f"a capacity must be in 1..{_LARGEST:,}: got {quote(first[2])} in line 1 of {path}. Fix it.")
     if not body.strip() or capacity == 0:
         raise TraceError(f"an instance must have a capacity and VMs: {path} has {capacity} and no rows. Get it again.")
     names = ("index", "start", "end", "size")

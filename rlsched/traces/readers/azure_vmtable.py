@@ -35,6 +35,7 @@ _NAMES = (
     "vm", "subscription", "deployment", "created", "deleted", "max_cpu", "avg_cpu", "p95_cpu", "category", "cores",
     "memory",
 )  # fmt: skip
+_LARGEST = 10**9  # cores or GiB of one VM
 _OVER = re.compile(r">\s*\d+(\.\d+)?")
 
 
@@ -94,7 +95,9 @@ def read(
     table.require_unique("vm")
     for name, over in (("cores", over_cores), ("memory", over_gib)):
         table.add(f"ours.{name}", _sizes(table, name, over))
-        table.require(name, table[f"ours.{name}"] > 0, "a number > 0, or an open bucket such as '>24'")
+        size = table[f"ours.{name}"]
+        table.require(name, size > 0, "a number > 0, or an open bucket such as '>24'")
+        table.require(name, table[f"ours.{name}"] <= _LARGEST, f"at most {_LARGEST:,}")
     if len(table) == 0:
         raise TraceError(f"a trace must have at least one VM: {path} has no good row. See the rows' faults.")
     table.sort_by("created")
@@ -131,7 +134,8 @@ def _sizes(table: Table, name: str, over: int) -> F64:
     value: list[float] = []
     for text in texts:
         try:
-            number = float(over) if _OVER.fullmatch(text.strip()) else float(text)
+            plain = text.isascii() and "_" not in text  # Python takes 1_000 for a number; the file means something else
+            number = float(over) if _OVER.fullmatch(text.strip()) else float(text) if plain else np.nan
         except ValueError:
             number = np.nan
         value.append(number if np.isfinite(number) else np.nan)

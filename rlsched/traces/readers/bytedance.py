@@ -56,9 +56,9 @@ def read(path: Path, *, what: str = "vms", cluster: str = "") -> Trace | Machine
     try:
         document: Any = json.loads(source.data)
         clusters = {str(one["cluster_name"]): one for one in document["cluster_list"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TraceError(
-            f"a snapshot must be JSON with cluster_list: {path} is not ({error!r}). Get it again."
+            f"a snapshot must be JSON with cluster_list: {path} is not ({quote(repr(error), 200)}). Get it again."
         ) from None
     name = cluster or next(iter(clusters), "")
     if name not in clusters:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rlsched.traces.columns import Trace
+from rlsched.traces.columns import MAX_QUANTITY, Trace
 from rlsched.traces.readers.source import header_names, read_source
 from rlsched.traces.readers.table import Column, read_csv
 from rlsched.units import MCORE_PER_CORE, SECONDS_PER_HOUR
 
+_LONGEST_H = 10**9  # an hour count beyond it is no time
 _NEAR_S = 1e-3  # an hour count printed with 15 figures is off by less
 
 
@@ -46,9 +47,13 @@ def read(path: Path, *, on_bad_row: str = "error") -> Trace:
     source = read_source(path)
     columns = (Column("arrival_time", "float"), Column("length", "float"), Column("cpus", "float"))
     table = read_csv(source, columns, on_bad_row=on_bad_row)
-    table.require("arrival_time", table["arrival_time"] >= 0, ">= 0")
-    table.require("length", table["length"] > 0, "> 0")
-    table.require("cpus", table["cpus"] > 0, "> 0")
+    for name, zero in (("arrival_time", True), ("length", False)):
+        good = (table[name] > 0) | (zero & (table[name] == 0))
+        table.require(
+            name, good & (table[name] <= _LONGEST_H), f"{'>=' if zero else '>'} 0 and at most {_LONGEST_H:,} h"
+        )
+    most = MAX_QUANTITY // MCORE_PER_CORE
+    table.require("cpus", (table["cpus"] > 0) & (table["cpus"] <= most), f"> 0 and at most {most}")
     table.sort_by("arrival_time")
     arrive = table["arrival_time"] * SECONDS_PER_HOUR
     life = table["length"] * SECONDS_PER_HOUR

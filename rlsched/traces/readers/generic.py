@@ -20,6 +20,7 @@ from rlsched.traces.columns import ANY_MODEL, MAX_GPU_MODELS, MAX_GPUS, MAX_QUAN
 from rlsched.traces.readers.parquet_table import parquet_names, read_parquet
 from rlsched.traces.readers.source import header_names, read_head, read_source
 from rlsched.traces.readers.table import Column, Table, codes, read_csv
+from rlsched.traces.readers.times import whole_times
 from rlsched.traces.store import PARQUET_MAGIC, read_header
 
 _OWN = {"trace": {"task_id", "arrive_s", "cpu_mcore"}, "machines": {"machine_id", "cpu_mcore", "mem_mib"}}
@@ -110,7 +111,14 @@ def _map(path: Path, card: str | Path | ColumnMap | None, is_parquet: bool) -> C
     for kind, needed in _OWN.items():
         if needed <= set(names):
             known = known_columns(kind)
-            return ColumnMap(kind=kind, columns={name: name for name in names if name in known})  # type: ignore[arg-type]
+            columns = {name: name for name in names if name in known}
+            if "gpu_count" not in columns and {"gpu_mgpu", "gpu_models"} & set(columns):
+                raise TraceError(
+                    f"a file with gpu_mgpu or gpu_models needs gpu_count: {path} has none. Add the column."
+                )
+            if {"depart_s", "duration_s"} <= set(columns):
+                raise TraceError(f"a file has depart_s or duration_s, not both: {path} does. Leave one out.")
+            return ColumnMap(kind=kind, columns=columns)  # type: ignore[arg-type]
     raise TraceError(
         f"without a card, a file must use our column names ({', '.join(sorted(_OWN['trace']))}, ...): {path} has "
         f"{', '.join(map(repr, names[:12]))}. Map them in a card and name it with --card."
@@ -322,7 +330,5 @@ class _Builder:
         differs = known & ~np.isnan(seen) & (seen != depart)
         table.note(differs, "last_seen_s differs from a known depart_s", "given depart_s as last_seen_s")
         seen = np.where(known, depart, seen)
-        times = [arrive, np.where(known, depart, UNKNOWN), np.where(np.isnan(seen), UNKNOWN, seen)]
-        if all(bool((time == np.rint(time)).all()) for time in times):
-            return times[0].astype(np.int64), times[1].astype(np.int64), times[2].astype(np.int64)
+        times = whole_times(arrive, np.where(known, depart, UNKNOWN), np.where(np.isnan(seen), UNKNOWN, seen))
         return times[0], times[1], times[2]

@@ -90,7 +90,7 @@ def read(path: Path, *, mem_unit: str = "kib") -> Machines:
 def _document(source: Source) -> dict[str, Any]:
     try:
         document = json.loads(source.data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TraceError(f"a topology must be JSON: {source.name} is not ({error}). Export it again.") from None
     if not isinstance(document, dict):
         raise TraceError(f"a topology must be a JSON object: {source.name} holds a {type(document).__name__}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rlsched.errors import TraceError
 from rlsched.traces import store
 from rlsched.traces.columns import Columns
 
@@ -21,4 +22,10 @@ def read(path: Path) -> Columns:
     TraceError
         See `rlsched.traces.store.load`.
     """
-    return store.load(path)
+    try:
+        return store.load(path)
+    except TraceError as error:
+        if str(path) in str(error):
+            raise
+        # A broken rule names the original file, which may be fine.
+        raise TraceError(f"a saved trace must be intact: {path} is not. {error}") from None

@@ -39,6 +39,7 @@ class Slots:
         self.step_s = step_s
         self.names = tuple(names)
         self.rows = 0
+        self.no_time: Any = None
         self.code: dict[Any, int] = {}
         self._waiting: list[tuple[I64, I64, dict[str, F64], dict[str, I64]]] = []
 
@@ -59,10 +60,11 @@ class Slots:
             return
         code, labels = pd.factorize(series)
         known = np.array([self.code.setdefault(label, len(self.code)) for label in labels.tolist()], np.int64)
-        slot = np.floor_divide(time_s, self.step_s).astype(np.int64)
+        slot = np.floor_divide(time_s, self.step_s)
         if bool((np.abs(slot) >= _SPAN // 2).any()):
-            worst = time_s[int(np.abs(slot).argmax())]
-            raise TraceError(f"a time must be seconds: got {worst}, which is no time. Check the unit of the column.")
+            self.no_time = time_s[int(np.abs(slot).argmax())]  # refused where the file's name is known
+            return
+        slot = slot.astype(np.int64)
         key, cell = np.unique(known[code] * _SPAN + slot + _SPAN // 2, return_inverse=True)
         n = key.size
         total: dict[str, F64] = {}
@@ -178,6 +180,10 @@ class Slots:
         return Dense(ids, start * self.step_s, values, n_rows, self.rows - key.size, gaps)
 
     def _cells(self, where: str) -> tuple[I64, I64, dict[str, F64], dict[str, I64]]:
+        if self.no_time is not None:
+            raise TraceError(
+                f"a time must be seconds: got {self.no_time} in {where}, which is no time. Check the column's unit."
+            )
         self._compact()
         if not self._waiting:
             raise TraceError(f"a trace must have at least one good row: {where} has none. See the rows' faults.")

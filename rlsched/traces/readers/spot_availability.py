@@ -81,7 +81,7 @@ def _probes(source: Source, measure: str) -> tuple[float, F64]:
         raise TraceError(
             f"probes must have {error.args[0]!r}: {source.name} has none. Choose another measure=."
         ) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise TraceError(f"probes must be JSON with metadata and data: {source.name} is not ({error}).") from None
     if isinstance(gap, bool) or not isinstance(gap, (int, float)) or not 0 < gap < 1e6:
         raise TraceError(f"gap_seconds must be a number > 0: got {gap!r} in {source.name}. Fix the file.")

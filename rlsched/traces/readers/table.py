@@ -364,7 +364,7 @@ def _second(text: str) -> float:
 
 def _acceptable(number: npt.NDArray[Any], column: Column) -> bool:
     if number.dtype.kind == "f":
-        if not np.isfinite(number).all():
+        if not (np.abs(number) <= MAX_QUANTITY).all():  # NaN is not, either
             return False
         if column.kind == "int":  # 2**53 may be 2**53 + 1, rounded
             return bool(((number == np.rint(number)) & (np.abs(number) < MAX_QUANTITY)).all())
@@ -385,6 +385,8 @@ def _number(text: str, column: Column) -> int | float:
     if not math.isfinite(value):
         raise ValueError("a finite number")
     if column.kind == "float":
+        if abs(value) > MAX_QUANTITY:
+            raise ValueError("at most 2**53, beyond which nothing is measured")
         return value
     if value != round(value):
         raise ValueError("a whole number")

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.traces.columns import MAX_QUANTITY
+
 
 def whole_times(*times: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-    """The given times as int64 where every one of them is whole, otherwise as float64."""
-    if all(bool((np.asarray(time) == np.rint(time)).all()) for time in times):
+    """The given times as int64 where every one of them is whole and at most 2**53, otherwise as float64."""
+    if all(bool(((np.asarray(time) == np.rint(time)) & (np.abs(time) <= MAX_QUANTITY)).all()) for time in times):
         return tuple(np.asarray(time).astype(np.int64) for time in times)
     return tuple(np.asarray(time, np.float64) for time in times)
 
