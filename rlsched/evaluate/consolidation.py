@@ -319,9 +319,9 @@ def _rows(
         say(f"reading {day.name}", done / steps)
         usage = day.read()
         files |= (
-            {str(name): str(sha) for name, sha in usage.meta.get("files", {}).items()}
+            {Path(str(name)).name: str(sha) for name, sha in usage.meta.get("files", {}).items()}
             if day.inside
-            else {str(day.path): _digest(usage.meta.get("files", {}))}
+            else {day.path.name: _digest(usage.meta.get("files", {}))}
         )
         for seed in experiment.seeds:
             say(f"{day.name}, seed {seed}: {len(policies)} policies", done / steps)

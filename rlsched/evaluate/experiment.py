@@ -255,6 +255,34 @@ class SplitsSpec(Spec):
         return self
 
 
+class FailuresSpec(Spec):
+    """Where failures come from.
+
+    Parameters
+    ----------
+    mtbf_h, mttr_h : float
+        Mean hours a machine is up before it fails, and down before it is repaired; both times
+        are exponential, each machine draws from a stream of its own.
+    seed : int
+        Root of those streams.
+    file : str
+        Instead of drawing: a CSV with the header ``time_s,kind,machine_id``, kind ``fail`` or
+        ``repair``; relative to the card.
+    """
+
+    mtbf_h: float | None = Field(default=None, gt=0)
+    mttr_h: float | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+    file: str = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FailuresSpec:
+        drawn = self.mtbf_h is not None and self.mttr_h is not None
+        if bool(self.file) == drawn or (self.mtbf_h is None) != (self.mttr_h is None):
+            raise ValueError("give either file, or both mtbf_h and mttr_h")
+        return self
+
+
 class ReferencesSpec(Spec):
     """The opponents every policy is compared with; empty where there is none."""
 
@@ -324,7 +352,7 @@ class PlacementExperiment(Spec):
     ----------
     kind : "placement"
     title, question : str
-    data, machines, simulation, windows, splits, references, bootstrap, tune
+    data, machines, simulation, windows, failures, splits, references, bootstrap, tune
         See their classes. ``splits``: by default those of the dataset's card.
     split : {"train", "validation", "test"}
         Which one is evaluated.
@@ -349,6 +377,7 @@ class PlacementExperiment(Spec):
     machines: MachinesSpec
     simulation: SimulationSpec = Field(default_factory=SimulationSpec)
     windows: WindowsSpec
+    failures: FailuresSpec | None = None
     splits: SplitsSpec | None = None
     split: Literal["train", "validation", "test"] = "test"
     main_metric: str

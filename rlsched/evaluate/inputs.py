@@ -34,6 +34,8 @@ class Inputs:
         The card's own.
     sources : tuple of dict
         For provenance: role, name, part, SHA-256 by file name. No path of this machine.
+    folder : Path
+        Of the card; what it names relatively lies there.
     """
 
     trace: Trace
@@ -41,6 +43,7 @@ class Inputs:
     splits: SplitsSpec
     curves: dict[str, PowerCurve]
     sources: tuple[dict[str, Any], ...]
+    folder: Path = Path()
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -72,7 +75,7 @@ def read_inputs(spec: PlacementExperiment, folder: Path, data_root: str | Path |
     curves = {name: PowerCurve.from_card(name, card) for name, card in spec.machines.curves.items()}
     for name in machines.power_curves:
         find_curve(name, curves)
-    return Inputs(trace, machines, splits_of(spec), curves, (trace_source, *sources))
+    return Inputs(trace, machines, splits_of(spec), curves, (trace_source, *sources), folder)
 
 
 def read_machines(

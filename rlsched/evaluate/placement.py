@@ -14,6 +14,7 @@ from rlsched import spec as cards
 from rlsched.errors import SpecError, UserError
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.experiment import ROLES, PlacementExperiment, PolicyEntry, experiment_name
+from rlsched.evaluate.failures import make_failures
 from rlsched.evaluate.inputs import Inputs, read_inputs
 from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
 from rlsched.evaluate.results import (
@@ -30,6 +31,7 @@ from rlsched.evaluate.verdict import Verdict, holm_keeps, judge_all, leader
 from rlsched.evaluate.windows import Instances, SplitName, make_instances, train_tasks
 from rlsched.policies import Heuristic, find_policy, parse_blend
 from rlsched.rng import stream_seed
+from rlsched.sim.events import MachineEvents
 from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.power import PowerCurve
@@ -96,10 +98,11 @@ class Arena:
     options: PlacementOptions
     typical: Typical | None
     curves: dict[str, PowerCurve]
+    failures: MachineEvents | None = None
 
     def world(self, contestant: Contestant, built: dict[Any, World]) -> World:
         """The world a contestant plays in; ``built`` keeps those that several share."""
-        key = (contestant.options(self.options), contestant.needs_residents)
+        key = (contestant.options(self.options), contestant.needs_residents or self.failures is not None)
         if key not in built:
             built[key] = World.build(
                 self.instances.trace,
@@ -108,6 +111,7 @@ class Arena:
                 typical=self.typical,
                 curves=self.curves,
                 residents=key[1],
+                events=self.failures,
             )
         return built[key]
 
@@ -275,7 +279,8 @@ def open_arena(spec: PlacementExperiment, inputs: Inputs, split: SplitName, *, c
         typical = typical_requests(
             train_tasks(inputs.splits, inputs.trace, tasks=spec.windows.tasks), spec.typical_share
         )
-    return Arena(instances, spec.options, typical, inputs.curves)
+    failures = make_failures(spec.failures, instances, inputs.folder)
+    return Arena(instances, spec.options, typical, inputs.curves, failures)
 
 
 def play(
