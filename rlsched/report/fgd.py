@@ -164,20 +164,32 @@ def table_of(run: Curves, published: Curves) -> Iterator[str]:
 
 
 def lists_table(pairs: Sequence[tuple[Curves, Curves]]) -> Iterator[str]:
-    """Markdown: allocation at 100 % arrived by list and policy, with the standard error of the difference."""
-    yield "| list | orders | policy | theirs | ours | difference | standard error |"
-    yield "| --- | --- | --- | ---: | ---: | ---: | ---: |"
+    """Markdown: allocation at 100 % arrived by list and policy: ours, and how far from theirs.
+
+    A cell is our mean over seeds, then the difference from theirs with its standard error (of two
+    means of different seeds), in points.
+    """
+    names = [name for name in PAPER_NAMES if any(name in dict(_turned(run)) for run, _ in pairs)]
+    yield f"| list | {' | '.join(names)} |"
+    yield "| --- |" + " ---: |" * len(names)
     for run, published in pairs:
-        for policy, paper in compared(run):
+        mine = dict(_turned(run))
+        cells = []
+        for paper in names:
+            if paper not in mine:
+                cells.append("not run")
+                continue
             theirs = published.values[paper]["gpu_alloc_pct"][:, 100]
-            ours = run.values[policy]["gpu_alloc_pct"][:, 100]
+            ours = run.values[mine[paper]]["gpu_alloc_pct"][:, 100]
             n = len(run.seeds)
             error = math.nan if n < 2 else math.sqrt((theirs.var(ddof=1) + ours.var(ddof=1)) / n)
-            shown = "unknown" if math.isnan(error) else f"{error:.2f}"
-            gap = _signed(ours.mean() - theirs.mean(), 2)
-            yield (
-                f"| {run.label} | {run.orders} | {paper} | {theirs.mean():.2f} | {ours.mean():.2f} | {gap} | {shown} |"
-            )
+            spread = "" if math.isnan(error) else f" ± {error:.2f}"
+            cells.append(f"{ours.mean():.2f} ({_signed(ours.mean() - theirs.mean(), 2)}{spread})")
+        yield f"| {run.label} | {' | '.join(cells)} |"
+
+
+def _turned(run: Curves) -> list[tuple[str, str]]:
+    return [(paper, policy) for policy, paper in compared(run)]
 
 
 def _signed(value: float, digits: int = 3) -> str:
@@ -279,16 +291,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in given.run:
             run = read_run(path)
             pairs.append((run, read_published(folder, run.label, run.seeds)))
-        for number, (run, published) in enumerate(pairs):
-            if number == 0 or run.orders == "given":
+        drawn = [pair for pair in pairs if pair[0].orders == "drawn"]
+        for run, published in pairs:
+            if run.orders == "given" or len(drawn) == 1:
                 print(f"\nList {run.label}, {run.orders} orders, means over {len(run.seeds)} seeds.\n")
                 print("\n".join(table_of(run, published)))
-        if len(pairs) > 1:
-            print("\nGPU allocated at 100 % arrived, % of capacity.\n")
-            print("\n".join(lists_table(pairs)))
+        if len(drawn) > 1:
+            print("\nDrawn orders, GPU allocated at 100 % arrived, % of capacity.\n")
+            print("\n".join(lists_table(drawn)))
         if given.out is not None:
             for run, published in pairs:
-                below = given.out if len(pairs) == 1 else given.out / run.label
+                below = given.out if len(pairs) == 1 else given.out / f"{run.label}-{run.orders}"
                 for name in FIGURES:
                     draw_figure(name, run, published, below / f"{name}.png")
                     print(f"drew {below / f'{name}.png'}", file=sys.stderr)

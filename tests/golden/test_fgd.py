@@ -15,8 +15,12 @@ import pandas as pd
 import pytest
 
 from rlsched.evaluate.fgd import PAPER_NAMES, Run, find_heuristic, play
+from rlsched.evaluate.fgd import run as run_card
 from rlsched.evaluate.fgd_curves import METRICS, bin_curve
 from rlsched.evaluate.fgd_inputs import Inputs, build_world, draw_orders, read_inputs, read_orders
+from rlsched.evaluate.kinds import find_card
+from rlsched.evaluate.results import dump
+from rlsched.report.fgd import PUBLISHED, read_published, read_run, table_of
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 
@@ -231,3 +235,13 @@ def test_random_with_the_given_orders_has_the_published_distribution() -> None:
     ours = allocation_at_100("default", "Random", True)
     theirs = [float(expected("default", "Random", seed)["gpu_alloc_pct"].iloc[100]) for seed in SEEDS]
     assert abs(np.mean(ours) - np.mean(theirs)) <= BANDS["Random"]
+
+
+@pytest.mark.slow
+def test_the_page_on_fidelity_shows_what_the_command_prints(tmp_path: Path) -> None:
+    document = run_card(find_card("fgd-atc23"), [f"orders={GOLDEN / 'orders_default'}"], data_root=SHARED / "data")
+    (tmp_path / "results.json").write_text(dump(document))
+    ours = read_run(tmp_path)
+    published = read_published(SHARED / "data" / PUBLISHED, "default", ours.seeds)
+    page = (Path(__file__).parents[2] / "docs" / "fidelity.md").read_text()
+    assert "\n".join(table_of(ours, published)) in page
