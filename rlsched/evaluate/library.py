@@ -28,6 +28,7 @@ from rlsched.evaluate.placement import (
 from rlsched.evaluate.results import Document, origin, plain, seal, write_run
 from rlsched.evaluate.windows import Instances
 from rlsched.policies import find_policy
+from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.world import Typical, Window
 from rlsched.traces.columns import Machines, Trace
@@ -123,10 +124,11 @@ def evaluate(
         equal stretches of time between the first and the last arrival, each after a warm-up of
         everything before it. Verdicts need six or more.
     options : PlacementOptions, optional
-        ``PlacementOptions()`` by default.
+        ``PlacementOptions()`` by default; where a policy scores by fragmentation, it is measured
+        in GPUs if the machines have any, in CPU otherwise.
     typical : Typical, optional
-        In whose terms fragmentation is measured, where the options ask for it; compute it on
-        other data than this trace.
+        In whose terms fragmentation is measured. By default the common requests of the first
+        tenth of the trace, which is the past of the rest; better, of earlier data.
     main_metric : str
         Who won is decided on it.
     reference : str, optional
@@ -151,13 +153,16 @@ def evaluate(
     >>> results = rlsched.evaluate(trace, machines, ["best_fit", "cosine"], windows=8)  # doctest: +SKIP
     """
     began = time.monotonic()
-    options = options or PlacementOptions()
     bootstrap = bootstrap or Bootstrap()
     if main_metric not in METRICS:
         raise SpecError(f"unknown metric {main_metric!r}.{did_you_mean(main_metric, METRICS)}")
     if METRICS[main_metric].better == "none":
         raise SpecError(f"{main_metric} has no better direction, so nobody can win on it. Choose another main_metric.")
     contestants = _contestants(policies)
+    if options is None:
+        measured: Any = "gpu" if int(machines.gpu_count.sum()) else "cpu"
+        wanted = any(one.needs_typical for one in contestants)
+        options = PlacementOptions(fragmentation=measured if wanted else "none")
     names = [one.name for one in contestants]
     reference = names[-1] if reference is None else reference
     if reference not in names:
@@ -166,6 +171,8 @@ def evaluate(
     if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise SpecError(f"seeds must be a number >= 1, or different seeds >= 0: got {seeds}.")
     trace.validate()
+    if options.fragmentation != "none" and typical is None:
+        typical = typical_requests(trace.take(slice(0, max(1, len(trace) // 10))))
     check_contestants(contestants, options)
     arena = Arena(Instances(trace, (machines,), equal_windows(trace, windows), True), options, typical, {})
     rows = play(arena, contestants, seeds, progress)

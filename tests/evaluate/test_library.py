@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from evaluate_worlds import by_hand, long_trace
 
@@ -15,6 +16,8 @@ from rlsched.errors import PolicyError, SpecError
 from rlsched.evaluate.library import equal_windows, evaluate
 from rlsched.evaluate.results import load_document
 from rlsched.policies import blend, find_heuristic
+from rlsched.sim.options import PlacementOptions
+from rlsched.traces.columns import Machines
 
 
 def four_machines() -> rlsched.Machines:
@@ -97,10 +100,17 @@ def test_equal_windows_cover_the_trace_and_hold_the_last_task() -> None:
         ({"seeds": [1, 1]}, SpecError, "seeds must be a number >= 1"),
         ({"windows": 0}, SpecError, "windows must be >= 1"),
         ({"windows": 1000}, SpecError, "must hold a task"),
-        ({"policies": ["fgd"]}, SpecError, "scores by fragmentation"),
+        ({"policies": ["fgd"], "options": PlacementOptions()}, SpecError, "scores by fragmentation"),
     ],
 )
 def test_whatever_is_wrong_is_one_clear_error(options: dict, kind: type[Exception], message: str) -> None:
     given = {"policies": ["first_fit", "best_fit"], **options}
     with pytest.raises(kind, match=message):
         evaluate(long_trace(), four_machines(), given.pop("policies"), **given)
+
+
+def test_a_policy_that_scores_by_fragmentation_needs_no_further_word() -> None:
+    machines = Machines(np.arange(4), np.full(4, 8000), np.full(4, 16_384))
+    results = evaluate(long_trace(), machines, ["best_fit", "fragmentation"])
+    assert results.document["provenance"]["options"]["fragmentation"] == "cpu"
+    assert set(results.summary["policy"]) == {"best_fit", "fragmentation"}
