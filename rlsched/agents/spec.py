@@ -31,6 +31,8 @@ class TrainSpec(Spec):
         Copies, and decisions of each between two updates.
     minibatch, epochs, learning_rate, clip, value_weight, max_grad_norm, entropy, target_kl
         Of PPO.
+    anneal : bool
+        Let the learning rate fall in a straight line to 0 at ``steps``.
     discount, gae_lambda : float
     hidden, prior_scale
         Of the network.
@@ -58,6 +60,7 @@ class TrainSpec(Spec):
     minibatch: int = Field(default=1024, ge=2)
     epochs: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0, le=1)
+    anneal: bool = False
     clip: float = Field(default=0.2, gt=0, lt=1)
     value_weight: float = Field(default=0.5, ge=0)
     max_grad_norm: float = Field(default=0.5, gt=0)

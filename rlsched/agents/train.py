@@ -154,7 +154,7 @@ def train(
         if stop_after is not None and memory.rollouts - first >= stop_after:
             logger.close()
             return None
-        memory.curve.append(_learn_once(model, env, callback, spec))
+        memory.curve.append(_learn_once(model, env, callback, spec, memory.rollouts))
         memory.rollouts += 1
         last = memory.rollouts == spec.rollouts
         if last or (spec.validate_every and memory.rollouts % spec.validate_every == 0):
@@ -180,7 +180,7 @@ def _model(spec: TrainSpec, env: PlacementVecEnv) -> MaskablePPO:
     return MaskablePPO(
         CandidatePolicy,
         env,
-        learning_rate=spec.learning_rate,
+        learning_rate=(lambda left: spec.learning_rate * left) if spec.anneal else spec.learning_rate,
         n_steps=spec.rollout,
         batch_size=spec.minibatch,
         n_epochs=spec.epochs,
@@ -212,11 +212,15 @@ def _fit_normaliser(network: CandidateScorer, env: PlacementVecEnv, spec: TrainS
     env.busy_s = 0.0
 
 
-def _learn_once(model: MaskablePPO, env: PlacementVecEnv, callback: BaseCallback, spec: TrainSpec) -> dict[str, float]:
-    """One rollout and one update; returns its line of the curve."""
+def _learn_once(
+    model: MaskablePPO, env: PlacementVecEnv, callback: BaseCallback, spec: TrainSpec, before: int
+) -> dict[str, float]:
+    """One rollout and one update after ``before`` others; returns its line of the curve."""
     began, env.busy_s = time.perf_counter(), 0.0
     model.collect_rollouts(env, callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
     rolled = time.perf_counter()
+    # The share of the training that is left, this rollout included: the last update is not for nothing.
+    model._current_progress_remaining = 1.0 - before / spec.rollouts
     model.train()
     done = time.perf_counter()
     reward = float(model.rollout_buffer.rewards.mean())
@@ -308,7 +312,8 @@ def _restore(
 
 def _check_same(spec: TrainSpec, before: dict[str, Any], file: Path) -> None:
     now = spec.model_dump(mode="json")
-    changed = [key for key in now if key not in MAY_CHANGE and now[key] != before.get(key)]
+    may = MAY_CHANGE if not spec.anneal else ("threads",)  # the learning rate depends on the steps then
+    changed = [key for key in now if key not in may and now[key] != before.get(key)]
     if changed:
         parts = [f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in changed]
         raise SpecError(f"{file} is of another training: {'; '.join(parts)}. Undo that, or name another --out.")

@@ -89,10 +89,18 @@ def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path 
         "selected_on": "validation",
         "data": list(inputs.sources),
         "card_sha256": file_sha256(card),
-        "provenance": origin(command),
+        "provenance": with_versions(origin(command)),
     }
     problem = training_problem(experiment, spec, inputs)
     return Prepared(experiment_name(card), spec, problem, validation_of(experiment, spec, inputs), facts)
+
+
+def with_versions(provenance: dict[str, Any]) -> dict[str, Any]:
+    """The provenance with the versions of what learns."""
+    from importlib.metadata import version
+
+    learners = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numba", "onnx", "onnxruntime", "numpy")
+    return {**provenance, "versions": {**provenance["versions"], **{name: version(name) for name in learners}}}
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:

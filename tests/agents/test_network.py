@@ -1,0 +1,86 @@
+"""The network: where it starts, what its mask does, what it does not depend on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from placement_worlds import GPU_SETTINGS, problem
+
+from rlsched.agents.export import random_observation
+from rlsched.agents.network import MASKED, CandidateScorer
+from rlsched.agents.validate import greedy, logits_of
+from rlsched.policies.heuristic import Heuristic
+from rlsched.policies.learned import run_greedy
+from rlsched.sim.simulate import run_policy
+
+
+def trained_like(hidden: int = 16) -> CandidateScorer:
+    """A network whose last layer is no longer zero."""
+    torch.manual_seed(0)
+    network = CandidateScorer(hidden, 5.0)
+    torch.nn.init.normal_(network.score.weight)
+    return network
+
+
+def test_an_untrained_network_chooses_what_the_prior_heuristic_chooses() -> None:
+    made = problem()
+    network = CandidateScorer(16, 20.0)
+    draw = np.random.default_rng(0)
+    seen = random_observation(draw, 50, 6)
+    network.normalise_by(seen["candidates"].reshape(-1, seen["candidates"].shape[-1]), seen["globals"])
+    mine = made.world.start(made.windows)
+    run_greedy(made.world, mine, GPU_SETTINGS.observation, greedy(network))
+    theirs = made.world.start(made.windows)
+    run_policy(made.world, theirs, Heuristic("prior", GPU_SETTINGS.prior, devices="score").arrays())
+    assert (mine.arrays.task_i == theirs.arrays.task_i).all()
+
+
+def test_a_masked_candidate_is_never_the_largest_and_moves_no_other() -> None:
+    network = trained_like()
+    seen = random_observation(np.random.default_rng(1), 40, 8)
+    before = logits_of(network, seen)
+    assert (before[seen["action_mask"] == 0] == np.float32(MASKED)).all()
+    # What stands in a masked slot changes nothing.
+    seen["candidates"][seen["action_mask"] == 0] = 0.7
+    assert (logits_of(network, seen) == before).all()
+
+
+def test_the_order_of_candidates_does_not_matter() -> None:
+    network = trained_like()
+    seen = random_observation(np.random.default_rng(2), 10, 7)
+    turn = np.random.default_rng(3).permutation(7)
+    turned = {**seen, "candidates": seen["candidates"][:, turn], "action_mask": seen["action_mask"][:, turn]}
+    assert np.allclose(logits_of(network, seen)[:, turn], logits_of(network, turned), atol=1e-5)
+
+
+def test_the_number_of_candidates_does_not_matter() -> None:
+    network = trained_like()
+    seen = random_observation(np.random.default_rng(4), 10, 5)
+    wide = {
+        "candidates": np.pad(seen["candidates"], ((0, 0), (0, 6), (0, 0))),
+        "globals": seen["globals"],
+        "action_mask": np.pad(seen["action_mask"], ((0, 0), (0, 6))),
+    }
+    assert np.allclose(logits_of(network, seen), logits_of(network, wide)[:, :5], atol=1e-5)
+
+
+def test_a_situation_without_candidates_has_a_value() -> None:
+    network = trained_like()
+    k = 4
+    seen = random_observation(np.random.default_rng(5), 3, k)
+    mask = torch.zeros(3, k, dtype=torch.int8)
+    value = network.values(
+        torch.zeros_like(torch.from_numpy(seen["candidates"])), torch.from_numpy(seen["globals"]), mask
+    )
+    assert torch.isfinite(value).all()
+
+
+def test_the_normaliser_leaves_what_does_not_vary() -> None:
+    network = CandidateScorer(8, 1.0)
+    rows = np.zeros((100, 29), np.float32)
+    rows[:, 0] = np.linspace(0, 1, 100)
+    network.normalise_by(rows, np.ones((100, 18), np.float32))
+    assert float(network.candidate_scale[0]) == pytest.approx(1 / rows[:, 0].std(), rel=1e-5)
+    assert (network.candidate_scale[1:] == 1).all()
+    assert (network.global_mean == 1).all()
