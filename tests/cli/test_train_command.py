@@ -92,7 +92,7 @@ def test_it_trains_says_what_came_out_and_the_policy_is_evaluated_beside_the_heu
     assert policy.metadata["splits"]["test"] == [50_000, 60_000]
     assert policy.metadata["learned_on"] == "train"
 
-    policies = json.dumps(["best_fit", {"policy": str(out / "policy.onnx"), "name": "ppo"}])
+    policies = f"""["best_fit", {{ policy = "{out}/policy.onnx", name = "ppo" }}]"""
     assert (
         main(["evaluate", str(experiment), "--set", f"policies={policies}", "--out", str(tmp_path / "e"), "--json"])
         == 0
