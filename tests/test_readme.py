@@ -27,7 +27,8 @@ def test_a_block_of_the_readme_runs(block: str) -> None:
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    named = set(re.findall(r"^rlsched (\w+)", README, re.MULTILINE)) | set(re.findall(r"`rlsched (\w+)", README))
+    fenced = "\n".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
+    named = set(re.findall(r"\brlsched (\w+)", fenced)) | set(re.findall(r"`rlsched (\w+)", README))
     assert named
     assert named <= set(COMMANDS)
 
