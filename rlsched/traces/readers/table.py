@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from rlsched.errors import MissingDataError, SpecError, TraceError, did_you_mean
 from rlsched.traces.columns import MAX_QUANTITY, Drop, DropReport
+from rlsched.traces.readers.csv_text import only_plain
 from rlsched.traces.readers.source import Source, quote
 
 Kind = Literal["int", "float", "text", "datetime"]
@@ -234,11 +235,9 @@ def _header(data: bytes, delimiter: str, name: str) -> list[str]:
     except UnicodeDecodeError:
         raise TraceError(f"a CSV file must be UTF-8 text: line 1 of {name} is not. Name the right --format.") from None
     try:
-        return [field.strip() for field in next(csv.reader([text], delimiter=delimiter), [])]
+        return [field.strip() for field in next(csv.reader([text], delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
-        raise TraceError(
-            f"a CSV file must be well formed: line 1 of {name} is not ({error}). Name the right --format."
-        ) from None
+        raise TraceError(f"a CSV file must be well formed: line 1 of {name} is not ({error}).") from None
 
 
 def _check_header(found: list[str], columns: Sequence[Column], delimiter: str, name: str) -> None:
@@ -288,9 +287,7 @@ def _read_fast(
     pa = import_pyarrow()
     from pyarrow import csv as arrow_csv
 
-    mark = re.escape(delimiter.encode())
-    hexadecimal = rb"(?:^|[" + mark + rb"\"\s])[+-]?0[xX][0-9a-fA-F]*(?=[" + mark + rb"\"\s]|$)"
-    if re.search(hexadecimal, data):  # a whole field: pyarrow takes 0x10 for 16; the plain reader does not
+    if only_plain(data, delimiter):
         return None
     arrow = {"int": pa.int64(), "float": pa.float64(), "text": pa.string(), "datetime": pa.string()}
 
@@ -475,7 +472,7 @@ def _fields(data: bytes, name: str, skip: int, delimiter: str, first_row: int) -
         raise TraceError(
             f"a CSV file must be UTF-8 text: got byte 0x{data[error.start]:02x} in {row}. Convert the encoding."
         ) from None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for _ in range(skip):
             next(reader, None)

@@ -139,3 +139,14 @@ def test_a_number_that_overflows_is_not_infinite() -> None:
     with pytest.raises(TraceError, match="x must be a finite number: got '1e999'"):
         read_csv(source("n,m,x,s\n1,2,1e999,a\n"), COLUMNS)
     assert math.isinf(float("1e999"))
+
+
+@pytest.mark.parametrize("text", ['"7"8', '"7', '""8', '"7""'])
+def test_a_quote_in_the_wrong_place_is_a_fault_and_not_another_number(text: str) -> None:
+    with pytest.raises(TraceError, match=r"must be well formed: line 3 of x\.csv is not"):
+        read_csv(Source("x.csv", f"a,b\n1,2\n3,{text}\n".encode(), ""), (Column("a"), Column("b")))
+
+
+def test_a_number_in_quotes_is_a_number() -> None:
+    table = read_csv(Source("x.csv", b'a,b\n1,"7"\n', ""), (Column("a"), Column("b")))
+    assert table["b"].tolist() == [7]

@@ -1,0 +1,31 @@
+"""Text of a CSV that pyarrow reads otherwise than it says: only the plain reader may judge it."""
+
+from __future__ import annotations
+
+import re
+
+
+def only_plain(data: bytes, delimiter: str) -> bool:
+    """Whether a file must go to the plain reader.
+
+    pyarrow takes ``0x10`` for 16, ``"7"8`` for 78, and a quote that is never closed for one that is.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole content.
+    delimiter : str
+        One character.
+    """
+    mark = re.escape(delimiter.encode())
+    hexadecimal = rb"(?:^|[" + mark + rb"\"\s])[+-]?0[xX][0-9a-fA-F]*(?=[" + mark + rb"\"\s]|$)"
+    return re.search(hexadecimal, data) is not None or (b'"' in data and _odd_quotes(data, mark))
+
+
+def _odd_quotes(data: bytes, mark: bytes) -> bool:
+    """Whether a quote may be left open, or be closed before the end of its field."""
+    if data.count(b'"') % 2:
+        return True
+    inside = rb"[^" + mark + rb"\r\n\"]"
+    early = inside + rb"\"+" + inside + rb"|(?:^|[" + mark + rb"\r\n])(?:\"\")+" + inside
+    return re.search(early, data) is not None
