@@ -267,7 +267,7 @@ def _observe_copies(w: Any, s: Any, p: Any, b: Any, x: Any, scale: Any, copies: 
             fits = score_blends(w, c, k, r, m, b, x, n, size)
             curve = w.fleet_curve[fleet]
             residents = w.option_i[wd.O_RESIDENTS]
-            found = pick_rows(m, b, x, n, size, curve, residents, out.rows[n], out.equal[n])
+            found = pick_rows(m, b, x, n, fits, curve, residents, out.rows[n], out.equal[n])
             _candidates(w, c, r, m, b, x, scale[fleet], out.rows[n], out.equal[n], found, fits, out.candidates[n])
             for slot in range(found):
                 out.action_mask[n, slot] = 1
@@ -342,7 +342,7 @@ def _fragment_features(w: Any, m: Any, b: Any, x: Any, i: Any, f: Any) -> None:
     if capacity == 0:
         return
     before = m.f[st.M_FRAG, i]
-    after = max(0.0, before - x.score[b.frag, i] * 1000.0)  # the difference can be -1e-13 where it is 0
+    after = max(0.0, before - x.total[b.term.shape[0], i] * 1000.0)  # the difference can be -1e-13 where it is 0
     f[X_FRAG_BEFORE] = before / capacity
     f[X_FRAG_AFTER] = after / capacity
     f[X_FRAG_GAIN] = (before - after) / capacity
