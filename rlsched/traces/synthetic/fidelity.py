@@ -124,12 +124,11 @@ def compare_tasks(real: Trace, drawn: Trace, length_s: float) -> dict[str, float
         ``log_dispersion_*``: natural log of the ratio drawn / real of variance over mean.
         ``burstiness_gap``: difference of burstiness of batch moments, drawn - real, moments
         taken in whole five minutes in both. ``log_*``: natural log of a ratio drawn / real.
+        CPU, memory, GPUs and lives are compared where ``real`` has them.
     """
     real, drawn = (trace.take(np.flatnonzero(trace.arrive_s < length_s)) for trace in (real, drawn))
     a, b = counts(real, length_s), counts(drawn, length_s)
     out = {
-        "ks_cpu": ks_distance(real.cpu_mcore, drawn.cpu_mcore),
-        "ks_mem": ks_distance(real.mem_mib, drawn.mem_mib),
         "ks_batch_size": ks_distance(_sizes(real), _sizes(drawn)),
         "ks_tasks_per_5min": ks_distance(a, b),
         "acf_tasks_per_5min": float(np.nanmean(np.abs(acf(a, COUNT_LAGS) - acf(b, COUNT_LAGS)))),
@@ -137,8 +136,12 @@ def compare_tasks(real: Trace, drawn: Trace, length_s: float) -> dict[str, float
         "log_dispersion_1h": float(np.log(dispersion(b, 12) / dispersion(a, 12))),
         "burstiness_gap": burstiness(_moments(drawn)) - burstiness(_moments(real)),
         "log_tasks": float(np.log(len(drawn) / len(real))),
-        "log_mean_cpu": float(np.log(drawn.cpu_mcore.mean() / real.cpu_mcore.mean())),
     }
+    if real.cpu_mcore.any() and drawn.cpu_mcore.any():
+        out["ks_cpu"] = ks_distance(real.cpu_mcore, drawn.cpu_mcore)
+        out["log_mean_cpu"] = float(np.log(drawn.cpu_mcore.mean() / real.cpu_mcore.mean()))
+    if real.mem_mib.any():
+        out["ks_mem"] = ks_distance(real.mem_mib, drawn.mem_mib)
     if observed_lives(real)[2].any():
         out["ks_life"] = life_distance(real, drawn)
     if real.gpu_count.any():
