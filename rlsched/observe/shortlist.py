@@ -236,6 +236,8 @@ def score_blends(w: Any, c: Any, k: Any, r: Any, m: Any, b: Any, x: Any, n: Any,
                 x.parts[stale, 0], x.parts[stale, 1] = i, i + 1
                 stale += 1
         kept = x.kept[n, slot]
+        if 2 * stale > size:  # one long stretch is quicker to score than many short ones
+            x.parts[0, 0], x.parts[0, 1], stale = 0, size, 1
         if stale > 0:
             _score_rules(b, x, stale, r, m, False)
             _sum_blends(b, x, kept, x.parts, stale, True)
