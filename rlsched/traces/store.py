@@ -29,6 +29,7 @@ from rlsched.traces.columns import (
     Trace,
     Usage,
 )
+from rlsched.traces.readers.source import check_parquet_size
 from rlsched.traces.readers.table import import_pyarrow
 
 METADATA_KEY = b"rlsched"
@@ -146,6 +147,7 @@ def load(path: str | Path) -> Columns:
             "'rlsched traces convert', or use the version of rlsched that wrote it."
         )
     try:
+        check_parquet_size(path, parquet.read_metadata(path))
         table = parquet.read_table(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from None

@@ -18,7 +18,7 @@ from rlsched.errors import SpecError, TraceError
 from rlsched.traces.card import ColumnMap, known_columns, load_card
 from rlsched.traces.columns import ANY_MODEL, MAX_GPU_MODELS, MAX_GPUS, MAX_QUANTITY, UNKNOWN, Machines, Trace
 from rlsched.traces.readers.parquet_table import parquet_names, read_parquet
-from rlsched.traces.readers.source import header_names, read_head, read_source
+from rlsched.traces.readers.source import header_names, quote, read_head, read_source
 from rlsched.traces.readers.table import Column, Table, codes, read_csv
 from rlsched.traces.readers.times import whole_times
 from rlsched.traces.store import PARQUET_MAGIC, read_header
@@ -121,7 +121,7 @@ def _map(path: Path, card: str | Path | ColumnMap | None, is_parquet: bool) -> C
             return ColumnMap(kind=kind, columns=columns)  # type: ignore[arg-type]
     raise TraceError(
         f"without a card, a file must use our column names ({', '.join(sorted(_OWN['trace']))}, ...): {path} has "
-        f"{', '.join(map(repr, names[:12]))}. Map them in a card and name it with --card."
+        f"{', '.join(quote(name, 30) for name in names[:12])}. Map them in a card and name it with --card."
     )
 
 

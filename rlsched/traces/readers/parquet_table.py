@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import MAX_QUANTITY
+from rlsched.traces.readers.source import check_parquet_size
 from rlsched.traces.readers.table import Column, Kind, Table, check_choice, import_pyarrow, missing_columns
 
 
@@ -68,6 +69,7 @@ def read_parquet(path: Path, columns: Sequence[Column], *, on_bad_row: str = "er
     if absent:
         raise missing_columns(absent, found, {column.name for column in columns}, f"the schema of {path}")
     try:
+        check_parquet_size(path, parquet.read_metadata(path))
         read = parquet.read_table(path, columns=[column.name for column in columns])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from None

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rlsched.errors import SpecError, TraceError
 
@@ -69,6 +70,17 @@ def _too_big(name: str) -> TraceError:
         f"a trace file may unpack to at most {gib:g} GiB: {name} is larger. "
         f"Check that it is what you think it is; if so, set {_LIMIT_VARIABLE} to allow more."
     )
+
+
+def check_parquet_size(path: str | Path, metadata: Any) -> None:
+    """Refuse a Parquet file whose values take more than :func:`max_bytes`, at eight bytes each.
+
+    Equal values take no room in the file, so that a small one may hold any number of them.
+    """
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+    if 8 * values > max_bytes():
+        raise _too_big(str(path))
 
 
 def _no_file(path: Path) -> TraceError:
