@@ -200,7 +200,7 @@ def reopen(world: World, state: State, n: int, window: Window, seed: int) -> Non
     """
     arrays = state.arrays
     for name, array in state.to_dict().items():
-        array[n] = -1 if name in ("gpu", "queue", "group_head") else 0
+        array[n] = -1 if name in ("gpu", "queue", "group_link", "group_head") else 0
     world.open(arrays.copy_view(n), window, int(seed))
 
 

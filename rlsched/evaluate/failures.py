@@ -38,6 +38,10 @@ def make_failures(spec: FailuresSpec | None, instances: Instances, folder: Path)
         return None
     if not instances.clock:
         raise SpecError('[failures] needs windows.kind = "time": where pods only fill machines, no time passes.')
+    if len(instances.fleets) > 1:
+        raise SpecError(
+            "[failures] needs one machine list: leave out machines.sample, which draws one for each window."
+        )
     machines = instances.fleets[0]
     if spec.file:
         return _read(Path(spec.file) if Path(spec.file).is_absolute() else folder / spec.file, machines.machine_id)

@@ -43,14 +43,14 @@ def place(w: Any, c: Any, machine: Any, devices: Any, log: Any) -> None:
     count[st.C_RUN_GPU] += gpus * mgpu
     count[st.C_RUNNING] += 1
     task_i, task_f = c.task_i[k], c.task_f[k]
-    if task_i[st.K_RESTARTS] == 0:
+    if task_i[st.K_RESTARTS] > 0:
+        count[st.C_RESTARTED] += 1
+    elif w.task_f[row, wd.T_ARRIVE] >= clock[st.F_START]:  # those of the warm-up count nowhere
         count[st.C_PLACED] += 1
         count[st.C_PLACED_CPU] += cpu
         count[st.C_PLACED_MEM] += mem
         count[st.C_PLACED_GPU] += gpus * mgpu
         clock[st.F_WAIT_S] += now - w.task_f[row, wd.T_ARRIVE]
-    else:
-        count[st.C_RESTARTED] += 1
     task_i[st.K_STATUS] = st.RUNNING
     task_i[st.K_MACHINE] = machine
     task_i[st.K_GPUS] = devices

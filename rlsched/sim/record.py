@@ -88,11 +88,12 @@ def run_recorded(world: World, state: State, policy: PolicyArrays) -> Curve:
     Raises
     ------
     SpecError
-        When tasks can wait, or there are several copies.
+        When tasks can ask more than once (they wait, or machines fail), or there are several copies.
     """
-    if world.options.admission == "queue" or state.n_copies != 1:
+    if world.options.admission == "queue" or world.arrays.event_t.size or state.n_copies != 1:
         raise SpecError(
-            f"a curve needs admission='reject' and one copy: got {world.options.admission!r}, {state.n_copies} copies."
+            "a curve needs admission='reject', no machine failures (a task would ask again) and one copy: got "
+            f"{world.options.admission!r}, {world.arrays.event_t.size} machine events, {state.n_copies} copies."
         )
     count = state.arrays.counter[0]
     rows = slice(int(count[st.C_LO]), int(count[st.C_HI]))

@@ -20,7 +20,7 @@ from rlsched.sim.power import POWER_CURVES, PowerCurve, curve_arrays, watts
 from rlsched.sim.reference_rules import INF, Host, Moment, Request
 from rlsched.sim.rules import RULES
 from rlsched.sim.select import AT_RANDOM, BY_SCORE, GPU_RANDOM, GPU_SCORE, ROUND_ROBIN, PolicyArrays
-from rlsched.sim.world import Typical, Window
+from rlsched.sim.world import UNKNOWN_MODEL, Typical, Window
 from rlsched.traces.columns import ANY_MODEL, UNKNOWN, Machines, Trace
 
 MASK = 2**64 - 1
@@ -86,7 +86,8 @@ class Reference:
         seed: int = 0,
     ) -> None:
         self.options, self.policy, self.seed = options, policy, seed
-        self.models = machines.gpu_models
+        # A GPU of unknown model serves those who take any.
+        self.models = (*machines.gpu_models, UNKNOWN_MODEL)
         self.curves = {**POWER_CURVES, **(curves or {})}
         self.tasks = [self._task(trace, window, row) for row in range(window.lo, window.hi)]
         self.hosts = [self._host(machines, row) for row in range(len(machines))]
@@ -172,6 +173,8 @@ class Reference:
         cpu = math.floor(int(machines.cpu_mcore[row]) * self.options.cpu_ratio)
         mem = math.floor(int(machines.mem_mib[row]) * self.options.mem_ratio)
         model = int(machines.gpu_model[row])
+        if model < 0 and machines.gpu_count[row] > 0:
+            model = self.models.index(UNKNOWN_MODEL)
         return Host(
             cpu, mem, model, int(machines.cpu_mcore[row]), float(machines.price_per_h[row]), cpu, mem,
             [1000] * int(machines.gpu_count[row]),
@@ -268,14 +271,14 @@ class Reference:
             host.devices[d] -= request.mgpu
         if request.gpus:
             host.kinds[rules.kind_of(request)] += 1
-        if task.restarts == 0:
+        if task.restarts > 0:
+            self.count["restarted"] += 1
+        elif task.arrive_s >= self.start_s:  # those of the warm-up count nowhere
             self.count["placed"] += 1
             self.count["placed_cpu"] += request.cpu
             self.count["placed_mem"] += request.mem
             self.count["placed_gpu"] += request.gpu
             self.total["wait_s"] += self.now - task.arrive_s
-        else:
-            self.count["restarted"] += 1
         task.status, task.machine, task.devices, task.start_s = "running", m, devices, self.now
         task.end_s = self.now + (task.run_s - task.done_s)
         host.residents.insert(0, task.row)

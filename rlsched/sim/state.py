@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.errors import OurBug
+
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
@@ -184,7 +186,12 @@ class State:
     def write(self, other: State) -> None:
         """Overwrite this state with another of the same shape (restore a saved state)."""
         for name, mine in self.to_dict().items():
-            mine[...] = getattr(other.arrays, name)
+            theirs = getattr(other.arrays, name)
+            if mine.shape != theirs.shape:
+                raise OurBug(
+                    f"a state can be restored from one of its own shape: got {name} {theirs.shape}, not {mine.shape}."
+                )
+            mine[...] = theirs
 
     def same_as(self, other: State) -> bool:
         """True when both are equal byte for byte."""

@@ -35,6 +35,8 @@ L_N, L_MAX_CPU, L_MAX_GPU = range(3)
 O_QUEUE, O_STRICT, O_REQUEUE, O_EMPTY_ON, O_LIFETIME, O_FRAG, O_RESIDENTS = range(7)
 O_CHECKPOINT, O_UNKNOWN_S = range(2)
 FRAG_NONE, FRAG_GPU, FRAG_CPU = range(3)
+#: What the vocabulary of GPU models calls a GPU whose model is not known; no trace can ask for it.
+UNKNOWN_MODEL = "\0unknown"
 LIFETIMES = ("known", "predicted", "unknown")
 
 
@@ -165,6 +167,7 @@ class World:
                 raise SpecError(f"unknown power curve {name!r}.{did_you_mean(name, known)}")
         kind, table = curve_arrays([known[name] for name in curve_names])
         models = tuple(dict.fromkeys(name for fleet in fleets for name in fleet.gpu_models))
+        models = (*models, UNKNOWN_MODEL)  # a GPU of unknown model serves those who take any
         if len(models) > MAX_GPU_MODELS:
             raise TraceError(f"at most {MAX_GPU_MODELS} GPU models can take part: got {len(models)}.")
         if options.fragmentation != "none" and typical is None:
@@ -183,7 +186,7 @@ class World:
         else:
             typical_i = np.array(typical.requests, dtype=np.int64).reshape(-1, 5)
             typical_i[:, T_MODELS] = translate_mask(typical_i[:, T_MODELS], typical.gpu_models, models)
-            typical_p = np.asarray(typical.share, dtype=np.float64)
+            typical_p = np.array(typical.share, dtype=np.float64)
         if events is None:
             events = MachineEvents.none()
         option_i = np.array(
@@ -211,7 +214,7 @@ class World:
             table,
             typical_i,
             typical_p,
-            np.asarray(events.time_s, dtype=np.float64),
+            np.array(events.time_s, dtype=np.float64),
             np.stack([events.kind, events.machine], axis=1).astype(np.int64),
             option_i,
             option_f,
@@ -341,7 +344,8 @@ def _pack_fleets(
         fleet_i[i, L_MEM, :n] = np.floor(fleet.mem_mib * options.mem_ratio).astype(np.int64)
         fleet_i[i, L_GPUS, :n] = fleet.gpu_count
         position = np.array([models.index(name) for name in fleet.gpu_models] or [-1], dtype=np.int64)
-        fleet_i[i, L_MODEL, :n] = np.where(fleet.gpu_model >= 0, position[fleet.gpu_model], -1)
+        unknown = np.where(fleet.gpu_count > 0, models.index(UNKNOWN_MODEL), -1)
+        fleet_i[i, L_MODEL, :n] = np.where(fleet.gpu_model >= 0, position[fleet.gpu_model], unknown)
         fleet_f[i, L_INV_CPU, :n] = _reciprocal(fleet_i[i, L_CPU, :n])
         fleet_f[i, L_INV_MEM, :n] = _reciprocal(fleet_i[i, L_MEM, :n])
         fleet_f[i, L_INV_GPU, :n] = _reciprocal(fleet_i[i, L_GPUS, :n] * 1000)
