@@ -22,7 +22,8 @@ class TrainSpec(Spec):
     n_windows : int
         Training windows drawn.
     cluster : (int, int), optional
-        Smallest and largest cluster of a training window, machines (fill); all by default.
+        Smallest and largest cluster of a training window, machines; all by default. Time
+        windows are thinned in proportion.
     target_pct : float, optional
         Fill training windows to this percentage; that of ``[windows]`` by default.
     length_s, warmup_s : float, optional

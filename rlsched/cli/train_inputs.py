@@ -141,13 +141,16 @@ def read_train(path: Path, overrides: Sequence[str]) -> TrainSpec:
 def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: Inputs) -> PlacementProblem:
     """Windows of the training split to learn from."""
     options = experiment.options
-    tasks = train_tasks(inputs.splits, inputs.trace)
+    if experiment.failures is not None:
+        raise SpecError(
+            "training does not simulate [failures] yet: leave the table out of the card, or train on another."
+        )
+    # Fragmentation in the same terms as evaluation measures it.
+    tasks = train_tasks(inputs.splits, inputs.trace, tasks=experiment.windows.tasks)
     typical = None if options.fragmentation == "none" else typical_requests(tasks, experiment.typical_share)
     shared: dict[str, Any] = {"n_windows": spec.n_windows, "seed": spec.seed, "curves": inputs.curves}
     windows = experiment.windows
     if windows.kind == "fill":
-        if windows.tasks == "gpu":
-            tasks = tasks.take(np.flatnonzero(tasks.gpu_count > 0))
         size = len(inputs.machines)
         return fill_problem(
             tasks,
@@ -159,8 +162,6 @@ def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: I
             residents=False,  # nothing leaves, so nobody's end matters
             **shared,
         )
-    if spec.cluster is not None:
-        raise SpecError("cluster samples machines for fill windows; time windows run on all machines. Leave it out.")
     warmup = spec.warmup_s if spec.warmup_s is not None else windows.warmup
     if not isinstance(warmup, float) or windows.length is None:
         raise SpecError('warmup_s is needed in train.toml where the experiment warms up on "all": give seconds.')
@@ -173,6 +174,7 @@ def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: I
         length_s=spec.length_s or windows.length,
         warmup_s=warmup,
         until_s=until,
+        n_machines=spec.cluster,
         **shared,
     )
 

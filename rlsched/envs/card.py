@@ -40,7 +40,7 @@ class WindowSpec(Spec):
     @model_validator(mode="after")
     def _fit_the_kind(self) -> WindowSpec:
         mine = {"fill": ("machines", "target_pct"), "time": ("length_s", "warmup_s")}
-        other = mine["time" if self.kind == "fill" else "fill"]
+        other = ("length_s", "warmup_s") if self.kind == "fill" else ("target_pct",)
         absent = [name for name in mine[self.kind] if getattr(self, name) is None]
         extra = [name for name in other if getattr(self, name) is not None]
         if absent or extra:
@@ -111,7 +111,7 @@ def build_problem(spec: PlacementCard, path: Path) -> PlacementProblem:
         trace = trace.take(np.flatnonzero(trace.arrive_s < spec.data.until_s))
     typical = None if options.fragmentation == "none" else typical_requests(trace, spec.typical_share)
     w = spec.windows
-    if w.machines is not None and w.target_pct is not None:
+    if w.kind == "fill" and w.machines is not None and w.target_pct is not None:
         return fill_problem(
             trace,
             machines,
@@ -133,6 +133,7 @@ def build_problem(spec: PlacementCard, path: Path) -> PlacementProblem:
         until_s=until,
         n_windows=w.count,
         seed=w.seed,
+        n_machines=w.machines,
     )
 
 

@@ -7,6 +7,7 @@ drawn on clusters of different sizes. Everything follows from one seed.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,8 @@ def fill_problem(
     SpecError
         When a cluster is to have more machines than there are, or the tasks ask for nothing.
     """
+    _check_clusters(n_machines, len(machines))
     low, high = n_machines
-    if not 1 <= low <= high <= len(machines):
-        raise SpecError(f"machines per window must lie in 1..{len(machines)}, smallest first: got {low}..{high}.")
     with_gpu = int(machines.gpu_count.sum()) > 0
     asked = trace.gpu_count * trace.gpu_mgpu if with_gpu else trace.cpu_mcore
     if int(asked.sum()) == 0:
@@ -115,6 +115,7 @@ def time_problem(
     until_s: float,
     n_windows: int,
     seed: int,
+    n_machines: tuple[int, int] | None = None,
     **world: Any,
 ) -> PlacementProblem:
     """Windows cut out of the trace as it happened, beginning at random moments.
@@ -122,7 +123,7 @@ def time_problem(
     Parameters
     ----------
     trace : Trace
-        Up to the end of the training split: what runs at its beginning is needed to warm up.
+        Up to the end of the training split.
     machines, options, typical
         As ``World.build`` takes them.
     length_s, warmup_s : float
@@ -131,13 +132,17 @@ def time_problem(
         End of the training split: no window reaches beyond it.
     n_windows : int
     seed : int
+    n_machines : (int, int), optional
+        Smallest and largest cluster. Each window then has machines of its own, sampled without
+        replacement, and each of its tasks is kept with the probability that a machine was: the
+        load stays what it was, in the mean. All machines and all tasks by default.
     **world
         Further arguments of ``World.build``.
 
     Raises
     ------
     SpecError
-        When the split is shorter than one window.
+        When the split is shorter than one window, or a cluster is to have more machines than there are.
     """
     first = float(trace.arrive_s[0])
     room = until_s - first - warmup_s - length_s
@@ -146,12 +151,75 @@ def time_problem(
             f"a training window needs {warmup_s + length_s:g} s: the training split has {until_s - first:g} s. "
             "Shorten it."
         )
-    windows = []
     draw = stream(seed, "time windows")
-    for i in range(n_windows):
-        begin = first + float(draw.uniform(0.0, room)) if room > 0 else first
-        lo, hi = (int(at) for at in np.searchsorted(trace.arrive_s, [begin, begin + warmup_s + length_s], side="left"))
-        if lo < hi:
-            start = begin + warmup_s
-            windows.append(Window(lo, hi, start, start + length_s, 0, f"time-{i:03d}"))
-    return PlacementProblem(World.build(trace, machines, options, typical=typical, **world), tuple(windows))
+    begins = [first + float(draw.uniform(0.0, room)) if room > 0 else first for _ in range(n_windows)]
+    whole = warmup_s + length_s
+    if n_machines is None:
+        windows = []
+        for i, begin in enumerate(begins):
+            lo, hi = (int(at) for at in np.searchsorted(trace.arrive_s, [begin, begin + whole], side="left"))
+            if lo < hi:
+                start = begin + warmup_s
+                windows.append(Window(lo, hi, start, start + length_s, 0, f"time-{i:03d}"))
+        return PlacementProblem(World.build(trace, machines, options, typical=typical, **world), tuple(windows))
+    _check_clusters(n_machines, len(machines))
+    return _thinned(trace, machines, options, typical, begins, (warmup_s, whole), n_machines, seed, world)
+
+
+def _thinned(
+    trace: Trace,
+    machines: Machines,
+    options: PlacementOptions,
+    typical: Typical | None,
+    begins: list[float],
+    lengths: tuple[float, float],
+    n_machines: tuple[int, int],
+    seed: int,
+    world: dict[str, Any],
+) -> PlacementProblem:
+    """Time windows on sampled machines: the windows' tasks one after the other, on one long clock."""
+    warmup_s, whole = lengths
+    fleets: list[Machines] = []
+    lists, shifts, windows, at = [], [], [], 0
+    for i, begin in enumerate(begins):
+        pick = stream(seed, "thinned", i)
+        size = int(pick.integers(n_machines[0], n_machines[1] + 1))
+        lo, hi = (int(row) for row in np.searchsorted(trace.arrive_s, [begin, begin + whole], side="left"))
+        kept = lo + np.flatnonzero(pick.random(hi - lo) < size / len(machines))
+        chosen = np.sort(pick.choice(len(machines), size=size, replace=False))
+        if kept.size == 0:
+            continue
+        # Window i begins at second i * (whole + 1) of a common clock; whole seconds stay whole.
+        shift = math.ceil(i * (whole + 1) - begin)
+        start = begin + shift + warmup_s
+        windows.append(Window(at, at + len(kept), start, start + whole - warmup_s, len(fleets), f"time-{i:03d}"))
+        fleets.append(machines.take(chosen))
+        lists.append(kept)
+        shifts.append(np.full(len(kept), shift, np.int64))
+        at += len(kept)
+    if not windows:
+        raise SpecError("no training window holds a task: enlarge the clusters or the windows.")
+    drawn = _moved(trace, np.concatenate(lists), np.concatenate(shifts))
+    return PlacementProblem(World.build(drawn, fleets, options, typical=typical, **world), tuple(windows))
+
+
+def _moved(trace: Trace, rows: npt.NDArray[np.intp], shift: npt.NDArray[np.int64]) -> Trace:
+    """The given tasks, each moved in time by its shift; ends that are not known stay unknown."""
+    taken = trace.take(rows)
+
+    def move(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.where(times == UNKNOWN, times, times + shift)
+
+    return dataclasses.replace(
+        taken,
+        task_id=np.array([f"{k}/{name}" for k, name in enumerate(taken.task_id)], dtype=object),
+        arrive_s=taken.arrive_s + shift,
+        depart_s=move(taken.depart_s),
+        last_seen_s=move(taken.last_seen_s),
+    )
+
+
+def _check_clusters(n_machines: tuple[int, int], known: int) -> None:
+    low, high = n_machines
+    if not 1 <= low <= high <= known:
+        raise SpecError(f"machines per window must lie in 1..{known}, smallest first: got {low}..{high}.")

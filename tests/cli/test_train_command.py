@@ -135,7 +135,7 @@ def test_several_seeds_are_trained_and_the_best_is_kept(
         (["--set", "windows.lenght=2h"], "Did you mean 'length'"),
         (["--set", "placement.prior=bestfit"], "Did you mean 'best_fit'"),
         (["--set", "placement.reward={fragments=1}"], "unknown reward 'fragments'"),
-        (["--set", "cluster=[2, 4]"], "cluster samples machines for fill windows"),
+        (["--set", "cluster=[2, 400]"], "machines per window must lie in 1..10"),
         (["--set", "length_s=1e6"], "a training window needs"),
         (["--resume"], "there is no checkpoint"),
     ],

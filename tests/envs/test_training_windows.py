@@ -76,6 +76,37 @@ def test_time_windows_lie_in_the_split_and_are_metered_after_the_warm_up() -> No
     assert len({window.lo for window in made.windows}) > 10
 
 
+def test_thinned_time_windows_keep_their_length_and_in_the_mean_their_load() -> None:
+    trace = tasks(3000, gpus=False)
+    made = time_problem(
+        trace,
+        machines(12, gpus=False),
+        PlacementOptions(),
+        None,
+        length_s=9000,
+        warmup_s=3000,
+        until_s=80_000,
+        n_windows=40,
+        seed=0,
+        n_machines=(3, 3),
+    )
+    drawn = made.world.trace
+    kept = []
+    for window in made.windows:
+        assert len(made.world.fleets[window.fleet]) == 3
+        assert window.stop_s - window.start_s == pytest.approx(9000)
+        arrive = drawn.arrive_s[window.lo : window.hi]
+        assert arrive.min() >= window.start_s - 3000
+        assert arrive.max() < window.stop_s
+        kept.append(len(arrive))
+    # 12,000 s hold 400 tasks in the mean, of which a quarter is kept.
+    assert np.mean(kept) == pytest.approx(100, rel=0.1)
+    known = drawn.depart_s >= 0
+    lives = set((trace.depart_s - trace.arrive_s)[trace.depart_s >= 0].tolist())
+    assert set((drawn.depart_s - drawn.arrive_s)[known].tolist()) <= lives
+    assert 0 < (~known).sum() < len(drawn)
+
+
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(SpecError, match=r"must lie in 1..12, smallest first: got 4..13"):
         fill(n_machines=(4, 13))
