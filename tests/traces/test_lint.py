@@ -306,6 +306,8 @@ ACCOUNT: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "censored": (("kept with an unknown departure (censored)", "still there"), ("kept with an unknown departure", "x")),
     "no-end": (("kept with an unknown departure", "no durations"), ("kept", "x")),
     "invented-times": (("given their row number (from 0) as arrive_s", "no times"), ("given 0 MiB", "x")),
+    "snapshot": (("given arrival 0 and no departure", "a snapshot has no times"), ("given 0 MiB", "x")),
+    "clock-guessed": (("kept, taken as if none were missing", "day 2 has 1878 rows less"), ("kept", "x")),
     "there-at-start": (("kept, arriving at 0", "before the trace"), ("kept", "x")),
     "zero-life": (("kept, leaving the moment it comes", "duration 0"), ("kept", "x")),
     "above-capacity": (("kept with a cpu_share above 1", "more used"), ("kept", "x")),
@@ -314,7 +316,10 @@ ACCOUNT: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "gap-bridged": (("held", "longer than 1.5 steps"), ("kept", "x")),
     "regridded": (("averaged over time", "not whole steps"), ("kept", "x")),
     "drawn-life": (("given seconds by the rule 'uniform'", "a bin"), ("given 0 MiB", "x")),
-    "filled-in": (("given 0 MiB", "no memory"), ("kept", "x")),
+    "no-memory": (("given 0 MiB", "no memory in the file"), ("given depart_s as last_seen_s", "x")),
+    "filled-in": (("given depart_s as last_seen_s", "differs"), ("kept", "x")),
+    "split": (("split: further parts", "of more than 8 GPUs"), ("kept", "x")),
+    "corrected": (("read as Unknown", "category 'Unkown'"), ("read without its deadline", "x")),
     "rounded": (("with mem_mib rounded up", "not whole"), ("kept", "x")),
     "request-changed": (("kept with the request submitted", "asks for something else"), ("kept", "x")),
     "deadline-unread": (("read without its deadline", "x"), ("kept", "x")),
@@ -395,3 +400,14 @@ def test_every_case_is_data_a_reader_could_give() -> None:
         subject_of(case).columns.validate for bad, _, good in CASES.values() for case in (bad, good)
     ]
     assert all(validate() is not None for validate in checked)
+
+
+def test_a_stretch_of_no_gpus_in_use_is_no_outage() -> None:
+    gpus = dataclasses.replace(offered(quiet), unit="gpus")
+    assert check(gpus).findings == ()
+
+
+def test_where_only_memory_was_measured_its_gaps_are_found() -> None:
+    usage = load(np.full(20, np.nan), mem_share=at(noise(20), 7, np.nan))
+    (found,) = check(usage).findings
+    assert (found.rule, found.count) == ("gap", 1)

@@ -94,6 +94,15 @@ ENTRIES = (
         "Use it for what needs no clock: packing by order of arrival.",
     ),
     Entry(
+        "snapshot", "arrival 0 and no departure", "", CHANGES, "a snapshot, which has no times",
+        "has all of them arrive at once, and none ever leaves", "Use it for packing and moving, not for arrivals.",
+    ),
+    Entry(
+        "clock-guessed", "as if none were missing", "", CHANGES, "rows without times, of which some are missing",
+        "takes row numbers for times: later ones are off by as much as is missing",
+        "Leave such days out where the time of day matters.",
+    ),
+    Entry(
         "there-at-start", "arriving at 0", "", CHANGES, "tasks that were there before the trace begins",
         "places them all at once, into an empty cluster",
         "Begin windows later, and fit no lives to them: they are cut at the start (left-truncated).",
@@ -131,9 +140,21 @@ ENTRIES = (
         "uses a second inside the bin, drawn or chosen by bin_rule", "Repeat with other seeds, or bin_rule=lower.",
     ),
     Entry(
+        "no-memory", "^given 0 (MiB|of both)", "", CHANGES, "a file without memory",
+        "places by CPU and GPU alone: memory never fills",
+        "Say with the results that memory was not looked at; of machines, state it (mem_mib=).",
+    ),
+    Entry(
         "filled-in", "^given", "", CHANGES, "values that are not in the file",
         "uses what the reader filled in, as the account says",
         "Map the column in the card, or say so with the results.",
+    ),
+    Entry(
+        "split", "^split", "", CHANGES, "jobs larger than a machine, split into parts",
+        "places each part on its own", "Say with the results that large jobs were split.",
+    ),
+    Entry(
+        "corrected", "^read as", "", NOTICE, "misspelt words of the format", "uses the word that is meant", "",
     ),
     Entry(
         "rounded", "rounded", "", CHANGES, "quantities that are not whole in our units",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ class Line:
     parts : tuple of str
         Parts in which it was found.
     finding : Finding
-        That of the part with the largest count, the first on ties.
+        That of the part with the largest count, the first on ties; several of one name in it are joined.
     part : str
         That part.
     """
@@ -135,6 +136,8 @@ def lines_of(checked: list[Checked]) -> list[Line]:
     out = []
     for (dataset, _), where in found.items():
         part, finding = max(where, key=lambda item: item[1].count)
+        texts = dict.fromkeys(one.found for other, one in where if other == part)
+        finding = dataclasses.replace(finding, found="; ".join(texts))
         out.append(Line(dataset, tuple(dict.fromkeys(part for part, _ in where)), finding, part))
     order = {name: i for i, name in enumerate(dict.fromkeys(line.dataset for line in out))}
     return sorted(out, key=lambda line: (order[line.dataset], line.finding.severity != CHANGES))

@@ -21,6 +21,7 @@ _SHORT_SERIES = 0.5
 _USUAL = 0.05
 _MIXED = 0.001
 _PERCENT = 1.5  # a share above this, in a column of shares, may be percent
+_EVENTS = ("requests/", "messages/", "invocations/")  # units in which a rate times seconds is a count
 _QUIET_S = 600.0
 _QUIET_EVENTS = 100.0
 _SHIFT_H = 4.0
@@ -31,7 +32,7 @@ _HOURS = 24
 
 @dataclass(frozen=True)
 class _Grid:
-    """Both nouns as one: the samples of all series, one after the other."""
+    """Both nouns as one: the samples of all series, one after the other; of a usage, of its first measured column."""
 
     value: F64
     offset: I64
@@ -59,7 +60,9 @@ class _Grid:
 def _grid(subject: Subject) -> _Grid:
     columns = subject.columns
     if isinstance(columns, Usage):
-        return _Grid(columns.cpu_share, columns.offset, columns.start_s, columns.step_s, columns.series_id)
+        measured = (columns.cpu_share, columns.mem_share, *columns.extra.values())
+        value = next((one for one in measured if not np.isnan(one).all()), columns.cpu_share)
+        return _Grid(value, columns.offset, columns.start_s, columns.step_s, columns.series_id)
     assert isinstance(columns, Demand)  # the table says so
     services, steps = columns.rate.shape
     start = np.full(services, columns.start_s, np.int64)
@@ -237,6 +240,8 @@ def unlike_lengths(subject: Subject) -> Hit | None:
 
 def outage(subject: Subject) -> Hit | None:
     """Runs of zeros in which the rate before and after would have brought a hundred events."""
+    if not (isinstance(subject.columns, Demand) and subject.columns.unit.startswith(_EVENTS)):
+        return None  # a number of GPUs may well be 0
     grid = _grid(subject)
     begin, end = runs_of(grid.value == 0, grid.offset)
     long = (end - begin) * grid.step_s >= _QUIET_S
@@ -252,7 +257,7 @@ def outage(subject: Subject) -> Hit | None:
         np.divide(total[b] - total[a], b - a, out=np.full(begin.size, np.nan), where=b > a)
         for a, b in ((before, begin), (end, after))
     ]
-    events = np.fmin(rate[0], rate[1]) * (end - begin) * grid.step_s
+    events = np.nan_to_num(np.minimum(rate[0], rate[1])) * (end - begin) * grid.step_s
     begin, end = begin[events >= _QUIET_EVENTS], end[events >= _QUIET_EVENTS]
     if begin.size == 0:
         return None

@@ -17,6 +17,7 @@ _FEW = 20  # fewer tasks say nothing about a scale
 _EPOCH_S = 6e8  # 1989: a clock that counts from 1970
 _FIRST_MOMENT = 0.1  # share of the tasks at the first moment above which they were there before
 _ZERO_LIVES = 0.01
+_SOME = 5  # of them: a life that rounds to 0 s is no pattern
 _GAP_S = 600.0
 _GAP_MOMENTS = 100  # moments of arrival in as long a time on either side of a gap
 #: MiB a core below and above which memory is likely in another unit.
@@ -170,10 +171,10 @@ def no_end(subject: Subject) -> Hit | None:
 
 
 def zero_life(subject: Subject) -> Hit | None:
-    """Tasks that leave the moment they come, if they are more than a hundredth."""
+    """Tasks that leave the moment they come, if they are five and more than a hundredth."""
     trace = _trace(subject)
     bad = trace.depart_s == trace.arrive_s
-    if bad.mean() <= _ZERO_LIVES:
+    if bad.sum() < _SOME or bad.mean() <= _ZERO_LIVES:
         return None
     return subject.rows(bad, f"{plural(int(bad.sum()), 'task')} ({bad.mean():.1%}) with a life of 0 s")
 
@@ -275,7 +276,7 @@ TASK_RULES = (
         "Use the trace for arrivals and sizes, or draw lives from a profile.", no_end,
     ),
     _rule(
-        "zero-life", NOTICE, "tasks that leave the moment they come (more than one in a hundred)",
+        "zero-life", NOTICE, "tasks that leave the moment they come (five, and more than one in a hundred)",
         "decides about them, and frees what they took before the next arrival",
         "Check whether they failed at once, and whether your metric should count them.", zero_life,
     ),

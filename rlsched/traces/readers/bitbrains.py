@@ -163,6 +163,9 @@ def _read_vm(path: Path, on_bad_row: str) -> _Vm:
     for used, capacity, share in ((_CPU_USED, _CPU_CAPACITY, "cpu_share"), (_MEM_USED, _MEM_CAPACITY, "mem_share")):
         above = (table[capacity] > 0) & (table[used] > table[capacity])
         table.note(above, "more used than provisioned", f"kept with a {share} above 1")
+    cores = int(table[_CORES].max())
+    fewer = (table[_CORES] > 0) & (table[_CORES] < cores)
+    table.note(fewer, "fewer CPU cores than the VM has at other times", "kept: cpu_mcore is the most it has")
     filled = int(np.unique(row).size)
     report = _with_gaps(table.report(), n - filled, int((again | same_slot).sum()))
     mem_kib = float(table[_MEM_CAPACITY].max())
@@ -170,7 +173,6 @@ def _read_vm(path: Path, on_bad_row: str) -> _Vm:
     if mem_mib * KIB_PER_MIB != mem_kib:
         rounded = Drop("the largest provisioned memory of a VM is not whole MiB", "with mem_mib rounded up", 1)
         report = dataclasses.replace(report, drops=(*report.drops, rounded))
-    cores = int(table[_CORES].max())
     return _Vm(
         file=source.name,
         sha256=source.sha256,
