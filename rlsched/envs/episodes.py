@@ -50,7 +50,7 @@ class Episodes:
         self.state: State = world.start([longest] * n_copies)
         self.observer = Observer(world, n_copies, settings)
         self.rewarder = Rewarder(world, n_copies, settings.reward)
-        self._devices = device_choice(settings.devices, world)
+        self._devices = device_choice(settings, world)
         #: Seed of each copy, and episodes it has begun.
         self.seeds = np.zeros(n_copies, np.int64)
         self.begun = np.zeros(n_copies, np.int64)

@@ -209,13 +209,12 @@ def check_blends(blends: Sequence[Mapping[str, float]], fragmentation: str) -> N
                 )
 
 
-def device_choice(devices: str, world: World) -> PolicyArrays:
+def device_choice(settings: ObservationSettings, world: World) -> PolicyArrays:
     """How the GPU inside a chosen machine is picked, as :func:`rlsched.sim.simulate.decide_all` takes it.
 
-    Parameters
-    ----------
-    devices : {"best", "score"}
-        See ``Heuristic``; ``score`` is by real-valued fragmentation.
+    ``devices = "best"``: the smallest sufficient share. ``"score"``: the device best for
+    fragmentation, in published whole percents where the prior has the rule ``fgd`` and in real
+    values otherwise, exactly as the prior would choose by itself.
 
     Raises
     ------
@@ -223,11 +222,12 @@ def device_choice(devices: str, world: World) -> PolicyArrays:
         For ``"score"`` in a world that does not measure GPU fragmentation.
     """
     plain = default_devices()
-    if devices == "best":
+    if settings.devices == "best":
         return plain
     if world.options.fragmentation != "gpu":
         raise SpecError("devices='score' picks GPUs by fragmentation: set fragmentation to 'gpu', or devices='best'.")
-    return plain._replace(gpu_choice=GPU_SCORE, rules=np.array([ru.R_FRAGMENTATION], np.int64))
+    rule = ru.R_FGD if "fgd" in settings.prior else ru.R_FRAGMENTATION
+    return plain._replace(gpu_choice=GPU_SCORE, rules=np.array([rule], np.int64))
 
 
 def _scales(w: WorldArrays) -> F64:

@@ -161,7 +161,7 @@ def run_greedy(
     from rlsched.sim.simulate import advance_all, decide_all
 
     observer = Observer(world, state.n_copies, settings)
-    devices = device_choice(settings.devices, world)
+    devices = device_choice(settings, world)
     machines = np.full(state.n_copies, -1, np.int64)
     tasks = np.empty(state.n_copies, np.int64)
     told = 0

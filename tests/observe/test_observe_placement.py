@@ -28,7 +28,7 @@ def play(built: World, settings: ObservationSettings, pick, n: int = 2, budget_m
     """Run every copy to its end; yields after each observation."""
     state = built.start([built.whole] * n, list(range(n)))
     observer = Observer(built, n, settings, budget_mib=budget_mib)
-    devices = device_choice(settings.devices, built)
+    devices = device_choice(settings, built)
     draw = np.random.default_rng(0)
     while (advance_all(built, state) >= 0).any():
         out = observer.observe(state)
@@ -75,10 +75,20 @@ def test_every_feature_stays_in_its_stated_range(gpus: bool, options: dict) -> N
     assert seen > 50
 
 
-@pytest.mark.parametrize("gpus", [True, False])
-def test_the_first_candidate_is_the_prior_heuristics_choice_at_every_decision(gpus: bool) -> None:
+@pytest.mark.parametrize(
+    ("gpus", "change"),
+    [
+        (True, {}),
+        (False, {}),
+        (True, {"prior": {"best_fit": 0.03, "cosine": 1.9, "fgd": 0.16, "fragmentation": 1.9}}),
+        (True, {"prior": {"gpu_packing": 1.0}, "devices": "best"}),
+        (False, {"prior": {"cosine": 2.0, "lifetime": 0.3, "fragmentation": 0.1}}),
+        (False, {"prior": {"first_fit": 1.0}}),
+    ],
+)
+def test_the_first_candidate_is_the_prior_heuristics_choice_at_every_decision(gpus: bool, change: dict) -> None:
     built = world(gpus=gpus)
-    settings = GPU_SETTINGS if gpus else CPU_SETTINGS
+    settings = (GPU_SETTINGS if gpus else CPU_SETTINGS).model_copy(update=change)
     state = [seen for seen, _ in play(built, settings, first)][-1]
     other = built.start([built.whole] * 2, [0, 1])
     run_policy(built, other, Heuristic("prior", settings.prior, devices=settings.devices).arrays())
@@ -294,4 +304,4 @@ def test_a_rule_that_needs_fragmentation_is_refused_where_it_is_not_measured() -
     with pytest.raises(SpecError, match="weight of best_fit must be finite"):
         Observer(built, 1, ObservationSettings(prior={"best_fit": float("inf")}))
     with pytest.raises(SpecError, match="devices='score' picks GPUs by fragmentation"):
-        device_choice("score", built)
+        device_choice(ObservationSettings(devices="score"), built)

@@ -20,7 +20,7 @@ def play(built: World, window: Window, settings, weights: dict[str, float], pick
     """Terms of every decision of one window, (steps, terms), and the rewards."""
     state = built.start([window])
     rewarder, observer = Rewarder(built, 1, weights), Observer(built, 1, settings)
-    devices = device_choice(settings.devices, built)
+    devices = device_choice(settings, built)
     terms, rewards, out = [], [], np.zeros(1)
     task = advance_all(built, state)
     while task[0] >= 0:
@@ -113,7 +113,7 @@ def test_with_discount_zero_the_best_answer_is_the_fragmentation_heuristics() ->
     built = world(10, 120, gpus=True, stay=True)
     settings = GPU_SETTINGS.model_copy(update={"prior": {"fragmentation": 1.0}, "candidates": "all", "shortlist": ()})
     state = built.start([built.whole])
-    observer, devices = Observer(built, 1, settings), device_choice("score", built)
+    observer, devices = Observer(built, 1, settings), device_choice(settings, built)
     out, checked = np.zeros(1), 0
     while advance_all(built, state)[0] >= 0:
         seen = observer.observe(state)
