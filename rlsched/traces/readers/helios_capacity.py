@@ -46,7 +46,7 @@ def read(path: Path, *, on_bad_row: str = "error") -> Demand:
     TraceError
     """
     source = read_source(path)
-    names = header_names(source.data[:65_536])[1:-1]
+    names = [name for name in header_names(source.data[:65_536]) if name not in ("date", "total")]
     columns = [Column("date", "datetime"), *(Column(name) for name in names), Column("total")]
     table = read_csv(source, columns, on_bad_row=on_bad_row)
     for name in names:
