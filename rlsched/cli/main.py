@@ -14,7 +14,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from rlsched.errors import UserError
+from rlsched.errors import SpecError, UserError, did_you_mean
 
 #: Command → (module, one line of help). The module is imported when the command is used.
 COMMANDS = {
@@ -37,9 +37,9 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and build one command; None when it is not in the table."""
+        """Import and build one command; an error with the nearest name when it is not in the table."""
         if cmd_name not in COMMANDS:
-            return None
+            raise SpecError(f"no command {cmd_name!r}.{did_you_mean(cmd_name, COMMANDS)}")
         module, _ = COMMANDS[cmd_name]
         return typer.main.get_command(import_module(module).app)
 
