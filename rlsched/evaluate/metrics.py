@@ -392,6 +392,15 @@ _TABLE = (
     Metric(
         "lost_tasks", "lost", "tasks", "tasks gone with a failing machine", "down", "", lambda m: m.count(st.C_LOST)
     ),
+    Metric(
+        "waiting_tasks",
+        "still waiting",
+        "tasks",
+        "tasks in the queue when the window ends",
+        "down",
+        "",
+        lambda m: m.count(st.C_WAITING),
+    ),
     Metric("window_h", "window", "h", "metered hours", "none", "", lambda m: m.span_s / SECONDS_PER_HOUR),
 )
 
