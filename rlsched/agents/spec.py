@@ -26,6 +26,8 @@ class TrainSpec(Spec):
         windows are thinned in proportion.
     target_pct : float, optional
         Fill training windows to this percentage; that of ``[windows]`` by default.
+    tilt : float
+        How much training windows differ in their mix of tasks (fill); see ``fill_problem``.
     length_s, warmup_s : float, optional
         Of training windows (time); those of ``[windows]`` by default.
     n_envs, rollout : int
@@ -54,6 +56,7 @@ class TrainSpec(Spec):
     n_windows: int = Field(default=64, ge=1)
     cluster: tuple[int, int] | None = None
     target_pct: float | None = Field(default=None, gt=0, le=1000)
+    tilt: float = Field(default=0.0, ge=0, le=5)
     length_s: float | None = Field(default=None, gt=0)
     warmup_s: float | None = Field(default=None, ge=0)
     n_envs: int = Field(default=64, ge=1, le=4096)

@@ -159,6 +159,7 @@ def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: I
             typical,
             n_machines=spec.cluster or (size, size),
             target_pct=spec.target_pct or windows.target_pct or 100.0,
+            tilt=spec.tilt,
             residents=False,  # nothing leaves, so nobody's end matters
             **shared,
         )

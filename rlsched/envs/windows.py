@@ -32,6 +32,7 @@ def fill_problem(
     n_machines: tuple[int, int],
     target_pct: float,
     seed: int,
+    tilt: float = 0.0,
     **world: Any,
 ) -> PlacementProblem:
     """Windows that fill a sampled cluster with tasks that stay.
@@ -50,6 +51,11 @@ def fill_problem(
     target_pct : float
         Requests add up to this percentage of the cluster's GPUs (of its CPU without GPUs).
     seed : int
+    tilt : float
+        Windows differ in their mix of tasks: each draws a number ``t`` uniformly from
+        ``-tilt..tilt``, and its tasks, with replacement, with weights ``exp(t z)``; ``z`` is the
+        logarithm of a task's CPU request, to mean 0 and standard deviation 1. 0: every task once,
+        in random order, before any comes twice.
     **world
         Further arguments of ``World.build``.
 
@@ -64,6 +70,8 @@ def fill_problem(
     asked = trace.gpu_count * trace.gpu_mgpu if with_gpu else trace.cpu_mcore
     if int(asked.sum()) == 0:
         raise SpecError(f"the training tasks must ask for {'GPUs' if with_gpu else 'CPU'}: none does.")
+    heavy = np.log1p(trace.cpu_mcore.astype(np.float64))
+    heavy = (heavy - heavy.mean()) / max(float(heavy.std()), 1e-9)  # all alike: no tilt
     fleets, lists, windows, at = [], [], [], 0
     for i in range(n_windows):
         draw = stream(seed, "fill", i)
@@ -72,7 +80,12 @@ def fill_problem(
         capacity = int(fleet.gpu_count.sum()) * MGPU_PER_GPU if with_gpu else int(fleet.cpu_mcore.sum())
         if capacity == 0:
             raise SpecError(f"training cluster {i} of {len(rows)} machines has no GPU: enlarge machines per window.")
-        picked = draw_tasks(asked, capacity * target_pct / 100.0, draw)
+        target = capacity * target_pct / 100.0
+        picked = (
+            draw_tilted(asked, target, draw, heavy * draw.uniform(-tilt, tilt))
+            if tilt
+            else draw_tasks(asked, target, draw)
+        )
         fleets.append(fleet)
         lists.append(picked)
         windows.append(Window(at, at + len(picked), fleet=i, name=f"fill-{i:03d}"))
@@ -87,6 +100,20 @@ def draw_tasks(asked: npt.NDArray[np.int64], target: float, draw: np.random.Gene
     total = np.cumsum(asked[picked])
     while total[-1] < target:
         picked = np.concatenate([picked, draw.choice(len(asked), size=len(asked), replace=True)])
+        total = np.cumsum(asked[picked])
+    return picked[: int(np.searchsorted(total, target)) + 1]
+
+
+def draw_tilted(
+    asked: npt.NDArray[np.int64], target: float, draw: np.random.Generator, log_weight: npt.NDArray[np.float64]
+) -> npt.NDArray[np.intp]:
+    """Rows drawn with replacement by weight until they ask for ``target``."""
+    weight = np.exp(log_weight - log_weight.max())
+    share = weight / weight.sum()
+    picked = draw.choice(len(asked), size=len(asked), p=share)
+    total = np.cumsum(asked[picked])
+    while total[-1] < target:
+        picked = np.concatenate([picked, draw.choice(len(asked), size=len(asked), p=share)])
         total = np.cumsum(asked[picked])
     return picked[: int(np.searchsorted(total, target)) + 1]
 

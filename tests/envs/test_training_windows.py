@@ -76,6 +76,20 @@ def test_time_windows_lie_in_the_split_and_are_metered_after_the_warm_up() -> No
     assert len({window.lo for window in made.windows}) > 10
 
 
+def test_a_tilt_makes_windows_differ_in_their_mix() -> None:
+    def spread(tilt: float) -> float:
+        made = fill(n_windows=30, tilt=tilt)
+        cpu = made.world.trace.cpu_mcore
+        return float(np.std([cpu[window.lo : window.hi].mean() for window in made.windows]))
+
+    assert spread(1.5) > 2 * spread(0.0)
+    asked = fill(tilt=1.0)
+    for window in asked.windows:
+        rows = slice(window.lo, window.hi)
+        gpu = (asked.world.trace.gpu_count * asked.world.trace.gpu_mgpu)[rows]
+        assert gpu.sum() >= 1.3 * asked.world.fleets[window.fleet].gpu_count.sum() * 1000
+
+
 def test_thinned_time_windows_keep_their_length_and_in_the_mean_their_load() -> None:
     trace = tasks(3000, gpus=False)
     made = time_problem(
