@@ -29,6 +29,7 @@ from rlsched.traces.store import PARQUET_MAGIC
 from rlsched.units import MCORE_PER_CORE
 
 _MS = 1000
+_SLACK = 105_120  # steps beyond 100 a fragment: more is a broken clock, not a gap
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -80,6 +81,12 @@ def read(path: Path, *, tasks: str = "auto", step_s: int = 0, bridge: str = "hol
     table, meta = read_tasks(task_path, mem_unit, "error")
     duration = fragments["duration"].astype(np.int64)
     step_ms = _step(duration, step_s) * _MS
+    steps = float(duration.astype(np.float64).sum()) / step_ms
+    if steps > 100 * duration.size + _SLACK:
+        raise TraceError(
+            f"durations must be milliseconds of one measurement: {path} spans {steps:,.0f} steps of {step_ms // _MS} s "
+            f"with {duration.size:,} fragments. Check the unit of duration, or read with a larger step_s."
+        )
 
     import pandas as pd
 

@@ -81,7 +81,10 @@ def read_parquet(path: Path, columns: Sequence[Column], *, on_bad_row: str = "er
     for column in columns:
         try:
             values[column.name], missing[column.name] = _convert(pa, read.column(column.name), column, path)
-        except pa.ArrowException as error:  # a moment far outside what microseconds can count, say
+        except (
+            pa.ArrowException,
+            UnicodeDecodeError,
+        ) as error:  # a moment beyond microseconds, say
             what = " ".join(str(error).split())[:160]
             raise TraceError(
                 f"column {column.name!r} must be readable: {path} is not ({what}). Fix the value."
