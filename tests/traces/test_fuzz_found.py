@@ -28,14 +28,18 @@ FOUND = {
     ),
     "names without end": ("generic", ",".join(f"name{i}" * 50 for i in range(99)), "must use our column names"),
     "a float beyond what is measured": (
-        "worldcup98", "period,count\n1998-05-01 00:00:00,1e300\n", r"count must be at most 2\*\*53.*got '1e300' in row 1",
+        "worldcup98",
+        "period,count\n1998-05-01 00:00:00,1e300\n",
+        r"count must be at most 2\*\*53.*got '1e300' in row 1",
     ),
     "more memory than a machine": (
         "alibaba_dlrm",
         (DATA / "alibaba_dlrm.csv").read_text().replace("120.0", "9007199254740992", 1),
         r"memory_request must be in 0\.\.8796093022208: got 9.* in row 1",
     ),
-    "hours beyond any clock": ("gaia_jobs", "arrival_time,length,cpus\n1e12,1,1\n", "at most 1,000,000,000 h: got 1000000000000"),
+    "hours beyond any clock": (
+        "gaia_jobs", "arrival_time,length,cpus\n1e12,1,1\n", "at most 1,000,000,000 h: got 1000000000000",
+    ),
     "more cores than are whole": ("gaia_jobs", "arrival_time,length,cpus\n1,1,1e15\n", "cpus must be > 0 and at most"),
     "a capacity of four hundred digits": (
         "azure_packing", f"1\t{'9' * 400}\t0\t0\n0\t0\t6\t33\n", r"a capacity must be in 1\.\.1,000,000,000",
