@@ -18,6 +18,12 @@ FOUND = {
     # format: (content, message)
     "a header of one endless field": ("openb_nodes", "sn" * 100_000, r"must be well formed: line 1 of .*x is not"),
     "nested without end, a topology": ("opendc_topology", f'{{"clusters": {DEEP}', "must be JSON: .*x is not"),
+    "a cluster that is none": ("opendc_topology", '{"clusters": [null]}', "hosts must be a list with entries: got No"),
+    "a count without end": (
+        "opendc_topology",
+        (DATA / "opendc_topology.json").read_text().replace('"count": 2', '"count": 1e15'),
+        "at most 10,000,000 hosts: got a count of 1000000000000000",
+    ),
     "nested without end, a snapshot": ("bytedance", f'{{"cluster_list": {DEEP}', "must be JSON with cluster_list"),
     "nested without end, probes": ("spot_availability", f'{{"data": {DEEP}', "must be JSON with metadata and data"),
     "a map that lacks a column": (

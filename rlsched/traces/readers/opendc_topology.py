@@ -21,6 +21,8 @@ from rlsched.traces.readers.source import Source, read_source
 from rlsched.traces.readers.table import check_choice
 from rlsched.units import MCORE_PER_CORE
 
+_MOST = 10_000_000  # hosts; a larger count is a mistake, and would fill the memory
+
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 - the signature is the table's
     """Whether it is JSON with clusters of hosts that have cores."""
@@ -55,10 +57,15 @@ def read(path: Path, *, mem_unit: str = "kib") -> Machines:
     kinds: list[dict[str, Any]] = []
     rounded = 0
     for cluster in _part(source, _document(source), "clusters", list):
+        hosts = _part(source, cluster, "hosts", list)
         sites.append(str(cluster.get("name", f"cluster{len(sites)}")))
-        for host in _part(source, cluster, "hosts", list):
-            count = _number(source, host, "count", 1)
+        for host in hosts:
             cores = _number(source, _part(source, host, "cpu", dict), "coreCount")
+            count = _number(source, host, "count", 1)
+            if len(ids) + count > _MOST:
+                raise TraceError(
+                    f"a topology may have at most {_MOST:,} hosts: got a count of {count:.0f} in {source.name}."
+                )
             size = _number(source, _part(source, host, "memory", dict), "memorySize") * MEM_UNITS[mem_unit]
             rounded += int(count) if size != math.ceil(size) else 0
             name = str(host.get("name", f"host{len(kinds)}"))
