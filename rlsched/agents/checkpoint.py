@@ -18,7 +18,7 @@ import torch
 from rlsched.errors import SpecError
 
 Arrays = dict[str, npt.NDArray[Any]]
-VERSION = 1
+VERSION = 2  # 2: says what was learned from
 
 
 def save_arrays(path: Path, arrays: Arrays, meta: dict[str, Any]) -> None:

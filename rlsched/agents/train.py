@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ class _Memory:
     curve: list[dict[str, float]] = field(default_factory=list)
     validations: list[dict[str, Any]] = field(default_factory=list)
     best: ck.Arrays = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class _Silent(BaseCallback):  # type: ignore[misc]
@@ -97,6 +98,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    facts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     stop_after: int | None = None,
 ) -> Outcome | None:
@@ -114,6 +116,9 @@ def train(
         Folder for the checkpoint and the TensorBoard log.
     resume : bool
         Continue from the checkpoint in ``out``.
+    facts : mapping, optional
+        JSON values that say what is learned from: data with hashes, splits, the card's. Kept in
+        the checkpoint; training goes on only with the same.
     progress : callable, optional
         Told one line at a time.
     stop_after : int, optional
@@ -122,7 +127,8 @@ def train(
     Raises
     ------
     SpecError
-        When ``out`` already holds a training and ``resume`` is False, or holds one of another spec.
+        When ``out`` already holds a training and ``resume`` is False, or holds one of another spec
+        or of other data.
     """
     tell = progress or _tell_nobody
     file = out / CHECKPOINT
@@ -131,6 +137,7 @@ def train(
     saved = ck.load_arrays(file) if resume else None
     if saved is not None:
         _check_same(spec, saved[1]["spec"], file)
+        _check_facts(dict(facts or {}), saved[1]["facts"], file)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(spec.threads)
     env = PlacementVecEnv(PlacementVectorEnv(spec.n_envs, problem, spec.placement, copy=False))
@@ -138,7 +145,7 @@ def train(
     network: CandidateScorer = model.policy.network
     logger = _Kept(str(out), [make_output_format("tensorboard", str(out / "tensorboard"))])
     model.set_logger(logger)
-    memory = _Memory()
+    memory = _Memory(facts=dict(facts or {}))
     if saved is None:
         _fit_normaliser(network, env, spec)
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)
@@ -280,6 +287,7 @@ def _save(file: Path, model: MaskablePPO, env: PlacementVecEnv, memory: _Memory,
     }
     meta = {
         "spec": spec.model_dump(mode="json"),
+        "facts": memory.facts,
         "num_timesteps": model.num_timesteps,
         "n_updates": model._n_updates,
         "rollouts": memory.rollouts,
@@ -317,6 +325,15 @@ def _check_same(spec: TrainSpec, before: dict[str, Any], file: Path) -> None:
     if changed:
         parts = [f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in changed]
         raise SpecError(f"{file} is of another training: {'; '.join(parts)}. Undo that, or name another --out.")
+
+
+def _check_facts(now: dict[str, Any], before: dict[str, Any], file: Path) -> None:
+    changed = [key for key in {**before, **now} if now.get(key) != before.get(key)]
+    if changed:
+        raise SpecError(
+            f"{file} learned from something else: {', '.join(changed)} of the experiment changed since. Restore what "
+            "it was, or name another --out and train anew."
+        )
 
 
 def _outcome(memory: _Memory, spec: TrainSpec) -> Outcome:

@@ -76,7 +76,15 @@ def _train_one(ready: Prepared, folder: Path, resume: bool, prefix: str) -> dict
     from rlsched.agents.train import train as learn
     from rlsched.errors import OurBug
 
-    outcome = learn(ready.spec, ready.problem, ready.validation, folder, resume=resume, progress=_teller(prefix))
+    outcome = learn(
+        ready.spec,
+        ready.problem,
+        ready.validation,
+        folder,
+        resume=resume,
+        facts=ready.learned_from,
+        progress=_teller(prefix),
+    )
     if outcome is None:
         raise OurBug("the training stopped without being told to.")
     name = ready.spec.name or ready.name

@@ -47,6 +47,8 @@ class Prepared:
     validation : Validation
     facts : dict
         For the record: data with hashes, splits, provenance.
+    learned_from : dict
+        What must be the same for a training to go on: data, splits, windows, simulation, metric.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Prepared:
     problem: PlacementProblem
     validation: Validation
     facts: dict[str, Any]
+    learned_from: dict[str, Any]
 
 
 def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None) -> Prepared:
@@ -92,7 +95,19 @@ def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path 
         "provenance": with_versions(origin(command)),
     }
     problem = training_problem(experiment, spec, inputs)
-    return Prepared(experiment_name(card), spec, problem, validation_of(experiment, spec, inputs), facts)
+    validation = validation_of(experiment, spec, inputs)
+    return Prepared(experiment_name(card), spec, problem, validation, facts, learned_from(experiment, inputs))
+
+
+def learned_from(experiment: PlacementExperiment, inputs: Inputs) -> dict[str, Any]:
+    """What a checkpoint is tied to: JSON values, none of which may change before it goes on."""
+    keys = ("machines", "windows", "simulation", "main_metric", "typical_share")
+    card = experiment.model_dump(mode="json", include=set(keys))
+    return {
+        "data": inputs.sha256,
+        "splits": inputs.splits.model_dump(mode="json"),
+        **card,
+    }
 
 
 def with_versions(provenance: dict[str, Any]) -> dict[str, Any]:

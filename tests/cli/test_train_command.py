@@ -114,6 +114,15 @@ def test_it_goes_on_where_it_stopped_and_does_not_start_over_by_itself(
     assert len(record["curve"]) == 4
 
 
+def test_it_does_not_go_on_with_another_problem(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert main(["train", str(experiment), "--out", out, "--set", "steps=256"]) == 0
+    assert main(["train", str(experiment), "--out", out, "--resume", "--set", "typical_share=0.5"]) == 2
+    assert "learned from something else: typical_share of the experiment changed" in capsys.readouterr().err
+
+
 def test_several_seeds_are_trained_and_the_best_is_kept(
     experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
