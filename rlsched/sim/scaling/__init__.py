@@ -1,0 +1,1 @@
+"""Scaling: instances of services over time, stepped by control interval."""

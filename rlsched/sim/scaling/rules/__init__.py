@@ -1,0 +1,1 @@
+"""Scaling rules: one compiled function a file, numbered in the table of `table`."""
