@@ -78,7 +78,8 @@ def cache_folder(beside: Path) -> Path | None:
     """
     digest = hashlib.sha256()
     for folder in dict.fromkeys((_PACKAGE / "sim", beside)):
-        for path in sorted(folder.glob("*.py")):
+        # A kernel in a folder of its own may call the rules in folders below it.
+        for path in sorted(folder.glob("*.py") if folder == _PACKAGE / "sim" else folder.rglob("*.py")):
             digest.update(path.name.encode())
             digest.update(path.read_bytes())
     name = f"compiled-{digest.hexdigest()[:16]}"
