@@ -5,6 +5,8 @@ Apart from ``scoring.py``, which computes them, so that naming a policy loads no
 
 from __future__ import annotations
 
+import numpy as np
+
 #: The one table of rules. A new rule is a function in `scoring.py`, a line here, and a
 #: branch of `score_parts`.
 RULES = (
@@ -49,3 +51,6 @@ TIMED = (R_LIFETIME,)
 NEEDS_TYPICAL = (R_FGD, R_FRAGMENTATION)
 #: Rules that cost more than a dozen operations a machine: rescored one machine at a time.
 COSTLY = (R_GPU_PACKING, R_FGD, R_FRAGMENTATION)
+#: Temporal cost is counted in these steps, seconds (ours; Barbalho et al., MLSys 2023, and
+#: Ling et al., MLSys 2025, use coarse steps for the same reason: small differences are noise).
+LIFETIME_STEPS = np.array([60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400, 172800, 604800], dtype=np.float64)

@@ -22,6 +22,7 @@ from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.fragmentation import fragment
+from rlsched.sim.rules import LIFETIME_STEPS as LIFETIME_STEPS  # read from here by others
 from rlsched.sim.rules import (
     R_BALANCED,
     R_BEST_FIT,
@@ -41,9 +42,6 @@ from rlsched.sim.rules import (
 )
 
 NEG = -math.inf
-#: Temporal cost is counted in these steps, seconds (ours; Barbalho et al., MLSys 2023, and
-#: Ling et al., MLSys 2025, use coarse steps for the same reason: small differences are noise).
-LIFETIME_STEPS = np.array([60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400, 172800, 604800], dtype=np.float64)
 
 
 class Request(NamedTuple):
