@@ -1,1 +1,1 @@
-"""Scaling: instances of services over time, stepped by control interval."""
+"""One service, or several: demand every interval, instances that boot, are billed and queue work."""
