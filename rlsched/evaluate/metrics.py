@@ -244,6 +244,7 @@ _TABLE = (
             ("group", "group", "likewise only the limit of its group"),
             ("several", "several things", "every machine lacked several things"),
             ("too_large", "its size", "no machine, even empty, could hold it"),
+            ("refused", "no reason", "a machine could have held it: the policy refused it"),
         )
     ),
     Metric(

@@ -5,7 +5,8 @@ reference have to agree to the last bit, so the compiler may not reorder sums.
 
 Numba keys its cache on the file of the outermost function alone, so a change in a file it
 calls would go unnoticed. The cache therefore lies in a folder named after a digest of the
-sources it may depend on: those beside it and those of ``rlsched/sim``.
+sources it may depend on: those beside it and those of ``rlsched/sim``, and of ``observe`` and
+``reward`` too for what lies above all three.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def cache_folder(beside: Path) -> Path | None:
         Folder of the source that is compiled.
     """
     digest = hashlib.sha256()
-    for folder in dict.fromkeys((_PACKAGE / "sim", beside)):
+    below = ("sim", "observe", "reward") if (_PACKAGE / "envs") in (beside, *beside.parents) else ("sim",)
+    for folder in dict.fromkeys((*(_PACKAGE / name for name in below), beside)):
         # A kernel in a folder of its own may call the rules in folders below it.
         for path in sorted(folder.glob("*.py") if folder == _PACKAGE / "sim" else folder.rglob("*.py")):
             digest.update(path.name.encode())

@@ -55,10 +55,11 @@ def any_fits(w: Any, c: Any, row: Any) -> Any:
 
 @bare_njit
 def rejection_reason(w: Any, c: Any, row: Any) -> Any:
-    """Why a task fits nowhere: the first single thing whose absence would have let it in.
+    """Why a task is turned away: the first single thing whose absence would have let it in.
 
     0 cpu, 1 mem, 2 gpu, 3 model, 4 group: some machine lacks only that · 5 several things
-    everywhere · 6 no machine, even empty and up, could ever hold it.
+    everywhere · 6 no machine, even empty and up, could ever hold it · 7 nothing: some machine
+    could hold it, and the policy refused it all the same.
     """
     mi, fleet = c.machine_i, c.counter[st.C_FLEET]
     gpus, mgpu = w.task_i[row, wd.T_GPUS], w.task_i[row, wd.T_MGPU]
@@ -82,6 +83,8 @@ def rejection_reason(w: Any, c: Any, row: Any) -> Any:
             continue
         room = not group_full(w, c, row, i)
         if ok_cpu and ok_mem and ok_gpu and allowed:
+            if room:
+                return 7
             only_group = True  # it would fit here, were it not for its group
         elif room:
             only_cpu |= not ok_cpu

@@ -396,6 +396,8 @@ class Reference:
                 )
                 if not ok
             ]
+            if not lacks:
+                return "refused"
             if len(lacks) == 1:
                 lacking.add(lacks[0])
         if not possible:

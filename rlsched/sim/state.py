@@ -64,9 +64,9 @@ NO_TASK = -1
     C_PLACED_CPU,
     C_PLACED_MEM,
     C_PLACED_GPU,
-    C_REASON,  # seven reasons of rejection follow
+    C_REASON,  # eight reasons of rejection follow
 ) = range(39)
-REASONS = ("cpu", "mem", "gpu", "model", "group", "several", "too_large")
+REASONS = ("cpu", "mem", "gpu", "model", "group", "several", "too_large", "refused")
 N_COUNT = C_REASON + len(REASONS)
 FIRST_METER = C_ARRIVED
 

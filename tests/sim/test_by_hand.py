@@ -16,6 +16,7 @@ from rlsched.sim.outcome import outcome_of
 from rlsched.sim.power import PowerCurve
 from rlsched.sim.reference import Reference
 from rlsched.sim.simulate import REFUSE, advance_all, decide_all, run_policy
+from rlsched.sim.state import REASONS
 from rlsched.sim.world import Window, World
 from rlsched.traces.columns import Machines, Trace
 
@@ -66,7 +67,7 @@ def test_a_task_that_fits_nowhere_is_rejected_with_its_reason() -> None:
     # 1000 of 1500 in use: the second lacks cpu; the third could never be held.
     got = outcome(tasks((0, 10, 1000), (5, 20, 1000), (6, 9, 2000)), machines(1500))
     assert got["rejected"] == 2
-    assert got["reasons"] == [1, 0, 0, 0, 0, 0, 1]
+    assert got["reasons"] == [1, 0, 0, 0, 0, 0, 1, 0]
 
 
 def test_best_fit_leaves_the_least_and_ties_go_to_the_lowest_row() -> None:
@@ -193,6 +194,29 @@ def test_an_answer_that_cannot_be_is_refused_and_leaves_the_copy_alone() -> None
     assert state.same_as(before)
     decide_all(world, state, np.array([REFUSE]))
     assert outcome_of(state)["rejected"] == 1
+
+
+def test_a_refusal_of_what_fits_has_a_reason_of_its_own() -> None:
+    trace, fleet = tasks((0, 9, 800), (1, 9, 800), (2, 9, 800)), machines(1000, 2000)
+    world = World.build(trace, fleet)
+    state = world.start([world.whole])
+    for answer in (1, REFUSE):  # the second task would fit on either machine
+        advance_all(world, state)
+        decide_all(world, state, np.array([answer]))
+    advance_all(world, state)
+    decide_all(world, state, np.array([0]))
+    assert advance_all(world, state).tolist() == [-1]
+    got = dict(zip(REASONS, outcome_of(state)["reasons"], strict=True))
+    assert got == {**dict.fromkeys(REASONS, 0), "refused": 1}
+
+    class Choosy(Reference):
+        """First fit that refuses the second task."""
+
+        def _choose(self, task):  # type: ignore[no-untyped-def]
+            return -1 if task.row == 1 else super()._choose(task)
+
+    slow = Choosy(trace, fleet, PlacementOptions(), world.whole, FIRST_FIT.arrays()).run().outcome()
+    assert dict(zip(REASONS, slow["reasons"], strict=True)) == got
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ def test_random_worlds_reach_every_corner() -> None:
 
     visit()
     wanted = {"placed", "rejected", "finished", "interrupted", "restarted", "lost", "waiting", "frag_s", "wait_s"}
-    assert {name for name, count in reached.items() if count >= 3} == wanted | {*REASONS, "energy", "shared GPU"}
+    # No heuristic refuses what fits: test_by_hand does.
+    reasons = set(REASONS) - {"refused"}
+    assert {name for name, count in reached.items() if count >= 3} == wanted | {*reasons, "energy", "shared GPU"}
 
 
 @given(worlds(), hs.integers(1, 30))
