@@ -131,7 +131,7 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        return State(StateCode(*(array.copy() for array in self.code)))
+        return State(StateCode(**{name: array.copy() for name, array in self.code._asdict().items()}))
 
     def same_as(self, other: State) -> bool:
         """True when every array is equal byte for byte."""
@@ -153,7 +153,7 @@ class State:
         """Write the arrays to an ``.npz`` file; a reader never sees half of it."""
         part = path.with_name(f".{path.name}.part")
         with part.open("wb") as file:
-            np.savez(file, **self.code._asdict())  # type: ignore[arg-type]
+            np.savez(file, **self.code._asdict())
         os.replace(part, path)
 
     @classmethod

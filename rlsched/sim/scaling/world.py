@@ -275,7 +275,7 @@ class World:
             for i, pair in enumerate(service.credits):
                 credits[row, i] = pair
         services = self.services
-        return WorldCode(
+        arrays = WorldCode(
             demand=self.demand,
             calendar=_calendar(self.start_s, self.step_s, self.n_steps),
             type_f=np.array([(k.capacity, k.price_per_step(step), k.start_usd, k.min_billing_s) for k in self.types]),
@@ -326,6 +326,10 @@ class World:
             horizons=self.horizons,
             quantiles=self.quantiles,
         )
+        # All read-only: nobody writes to a world, and the compiler sees one type whatever it was made from.
+        for array in (views := [array.view() for array in arrays]):
+            array.flags.writeable = False
+        return WorldCode(*views)
 
     def check_window(self, window: Window, n_services: int | None = None) -> Window:
         """Return the window; refuse one that leaves the trace.
