@@ -13,13 +13,13 @@ import numpy as np
 
 from rlsched.errors import SpecError, did_you_mean
 from rlsched.evaluate.answer import answer
+from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.metrics import METRICS
 from rlsched.evaluate.placement import (
     Arena,
     Contestant,
     Progress,
-    assemble,
     check_contestants,
     describe,
     describe_windows,

@@ -12,22 +12,19 @@ from typing import Any
 
 from rlsched import spec as cards
 from rlsched.errors import SpecError, UserError
+from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.experiment import ROLES, PlacementExperiment, PolicyEntry, experiment_name
 from rlsched.evaluate.failures import make_failures
 from rlsched.evaluate.inputs import Inputs, read_inputs
-from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
+from rlsched.evaluate.metrics import Measured, read_metrics
 from rlsched.evaluate.results import (
     Document,
     file_sha256,
-    grids,
     origin,
     plain,
     seal,
-    summarise,
-    verdict_rows,
 )
-from rlsched.evaluate.verdict import Verdict, holm_keeps, judge_all, leader
 from rlsched.evaluate.windows import Instances, SplitName, make_instances, train_tasks
 from rlsched.policies import Heuristic, find_policy, parse_blend
 from rlsched.rng import stream_seed
@@ -324,57 +321,6 @@ def play(
                 metrics = {name: plain(value) for name, value in read_metrics(measured).items()}
                 rows.append({"policy": contestant.name, "window": window.name, "seed": seed, **metrics})
     return rows
-
-
-def assemble(
-    name: str,
-    rows: list[dict[str, Any]],
-    bootstrap: Bootstrap,
-    main_metric: str,
-    judged: Sequence[str],
-    references: Sequence[str],
-) -> Document:
-    """Rows → the document; its provenance holds only the count of comparisons.
-
-    Every policy is judged against every reference, and on the main metric the leader against
-    everybody.
-    """
-    values = grids(rows, list(METRICS))
-    better = {metric: METRICS[metric].better for metric in judged}
-    verdicts = judge_all(values, references, better, bootstrap)
-    first = leader({policy: grid[main_metric] for policy, grid in values.items()}, better[main_metric])
-    if first and first not in references:
-        others = judge_all(values, [first], {main_metric: better[main_metric]}, bootstrap)
-        verdicts += [_turned(one) for one in others if one.a not in references]
-    return {
-        "experiment": name,
-        "provenance": count_comparisons(verdicts, 1 - bootstrap.level),
-        "rows": rows,
-        "summary": summarise(values, bootstrap),
-        "verdicts": verdict_rows(verdicts),
-    }
-
-
-def count_comparisons(verdicts: Sequence[Verdict], level: float) -> dict[str, Any]:
-    """How many pairs were compared, and how many verdicts would survive Holm's correction."""
-    pairs = {(frozenset((one.a, one.b)), one.metric): one for one in verdicts}
-    verdicts = list(pairs.values())
-    shown = [one.verdict != "no difference shown" for one in verdicts]
-    kept = holm_keeps([one.p for one in verdicts], level)
-    return {
-        "n": len(verdicts),
-        "correction": "none",
-        "shown": sum(shown),
-        "shown_after_holm": sum(a and b for a, b in zip(shown, kept, strict=True)),
-    }
-
-
-def _turned(one: Verdict) -> Verdict:
-    """The same comparison from the other side."""
-    word = {"better": "worse", "worse": "better"}.get(one.verdict, one.verdict)
-    return dataclasses.replace(
-        one, a=one.b, b=one.a, difference=-one.difference, ci_low=-one.ci_high, ci_high=-one.ci_low, verdict=word
-    )
 
 
 def describe(contestant: Contestant) -> dict[str, Any]:

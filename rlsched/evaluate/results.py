@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -68,40 +69,37 @@ def grids(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str
 
 
 def summarise(
-    values: Mapping[str, Mapping[str, npt.NDArray[np.float64]]], bootstrap: Bootstrap
+    values: Mapping[str, Mapping[str, npt.NDArray[np.float64]]],
+    bootstrap: Bootstrap,
+    *,
+    with_iqm: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Mean and interval of every policy and metric; ``n`` values, null where unknown."""
+    """Mean and interval of every policy and metric; ``n`` values, null where unknown.
+
+    Metrics named in ``with_iqm`` have ``iqm, iqm_low, iqm_high``, the interquartile mean, besides.
+    """
     out = []
     for policy, metrics in values.items():
         for metric, grid in metrics.items():
             one = bootstrap.interval(grid)
-            out.append(
-                {
-                    "policy": policy,
-                    "metric": metric,
-                    "mean": plain(one.mean),
-                    "ci_low": plain(one.low),
-                    "ci_high": plain(one.high),
-                    "n": one.n,
-                }
-            )
+            row = {
+                "policy": policy,
+                "metric": metric,
+                "mean": plain(one.mean),
+                "ci_low": plain(one.low),
+                "ci_high": plain(one.high),
+                "n": one.n,
+            }
+            if metric in with_iqm:
+                middle = bootstrap.iqm(grid)
+                row |= {"iqm": plain(middle.mean), "iqm_low": plain(middle.low), "iqm_high": plain(middle.high)}
+            out.append(row)
     return out
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """Verdicts as the document holds them."""
-    return [
-        {
-            "a": one.a,
-            "b": one.b,
-            "metric": one.metric,
-            "difference": plain(one.difference),
-            "ci_low": plain(one.ci_low),
-            "ci_high": plain(one.ci_high),
-            "verdict": one.verdict,
-        }
-        for one in verdicts
-    ]
+    """Verdicts as the document holds them: the fields of :class:`Verdict`, null where not known."""
+    return [{one.name: plain(getattr(verdict, one.name)) for one in fields(verdict)} for verdict in verdicts]
 
 
 def origin(command: str) -> dict[str, Any]:

@@ -95,3 +95,27 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
         one = Bootstrap(2000, seed=k).interval(draw.normal(size=(12, 1)))
         covered += one.low <= 0 <= one.high
     assert 0.87 <= covered / 400 <= 0.97
+
+
+def test_the_interquartile_mean_leaves_the_outer_quarters_out() -> None:
+    one = Bootstrap(500).iqm(np.array([[1.0], [2.0], [3.0], [1000.0]]))
+    assert one.mean == 2.5  # of 2 and 3
+    # Six values: a quarter is one and a half, so the second and fifth count half.
+    six = Bootstrap(500).iqm(np.array([[0.0, 2.0], [4.0, 6.0], [8.0, 99.0]]))
+    assert six.mean == pytest.approx((0.5 * 2 + 4 + 6 + 0.5 * 8) / 3)
+    assert six.low <= six.mean <= six.high
+    assert math.isnan(Bootstrap(500).iqm(np.array([[math.nan]])).mean)
+
+
+def test_the_interquartile_mean_of_a_normal_sample_has_an_interval_like_the_means() -> None:
+    values = np.random.default_rng(2).normal(10, 1, size=(60, 1))
+    b = Bootstrap(3000)
+    middle, mean = b.iqm(values), b.interval(values)
+    assert middle.mean == pytest.approx(mean.mean, abs=0.2)
+    assert 0.8 < (middle.high - middle.low) / (mean.high - mean.low) < 1.6
+
+
+def test_the_standard_error_is_the_textbooks() -> None:
+    values = np.random.default_rng(3).normal(size=(30, 1))
+    assert Bootstrap(20_000).spread(values) == pytest.approx(values.std(ddof=1) / math.sqrt(30), rel=0.03)
+    assert math.isnan(Bootstrap().spread(np.array([[1.0]])))
