@@ -69,11 +69,16 @@ def describe_(
     part: Part = None,
     data: Data = None,
     option: Options = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with pictures of arrivals, sizes, lives and load here.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what is in a trace: counts, spans, distributions, missing values, what was dropped.
 
     Examples: rlsched traces describe openb_pod_list_default.csv.gz
+
+    rlsched traces describe bitbrains-faststorage --html bitbrains.html
 
     rlsched traces describe azure-v1-2017 --json
 
@@ -81,8 +86,16 @@ def describe_(
     """
     from rlsched.traces.describe import describe
 
+    if html is not None:
+        _check_place(html, ".html", "the page is an HTML file")
     columns = read_columns(file, format, card, day, part, data, option)
     facts = describe(columns)
+    if html is not None:
+        from rlsched.cli.traces_tables import write_page
+
+        title = f"{file}, {part}" if part else Path(file).name
+        with _busy(f"drawing {html}"):
+            write_page(html, columns, facts, title)
     if as_json:
         typer.echo(json.dumps(facts, allow_nan=False))
         return
@@ -91,6 +104,8 @@ def describe_(
     typer.echo(f"{facts['kind']} {facts['source']}")
     _print(*tables(facts))
     typer.echo("\n".join(columns.report.lines()))
+    if html is not None:
+        typer.echo(f"\npage: {html}")
 
 
 @app.command("convert")
@@ -112,8 +127,7 @@ def convert(
     from rlsched.traces.read import kind_of
     from rlsched.traces.store import save
 
-    if out.suffix != ".parquet":
-        raise SpecError(f"the output is a Parquet file: {out} must end with .parquet. Rename it.")
+    _check_place(out, ".parquet", "the output is a Parquet file")
     if out.exists() and Path(file).exists() and out.samefile(file):
         raise SpecError(f"the output must be another file than the input: got {out} for both. Name another output.")
     columns = read_columns(file, format, card, day, part, data, option)
@@ -165,6 +179,15 @@ def read_columns(
             if value is not None:
                 raise SpecError(f"{name} is for a file: {file} is a dataset, whose card says it. Leave it out.")
         return read_dataset(file, part, data=data, **options)
+
+
+def _check_place(out: Path, suffix: str, what: str) -> None:
+    """Refuse a place that cannot be written before minutes are spent on reading."""
+    from rlsched.traces.store import check_writable
+
+    if out.suffix != suffix:
+        raise SpecError(f"{what}: {out} must end with {suffix}. Rename it.")
+    check_writable(out)
 
 
 @contextmanager

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from rlsched.units import MCORE_PER_CORE, MGPU_PER_GPU, MIB_PER_GIB, format_duration
+
+if TYPE_CHECKING:
+    from rlsched.report.describe import Facts
+    from rlsched.traces.columns import Columns
 
 _SPREAD = ("mean", "p50", "p95", "p99", "max")
 
@@ -24,6 +31,48 @@ def tables(facts: dict[str, Any]) -> list[str | Table]:
     """
     draw = {"trace": _trace, "machines": _machines, "usage": _usage, "demand": _demand, "signal": _signal}
     out: list[str | Table] = draw[facts["kind"]](facts)
+    return out
+
+
+def write_page(out: Path, columns: Columns, facts: dict[str, Any], title: str) -> None:
+    """Write the tables and the pictures of columns as one HTML page.
+
+    Parameters
+    ----------
+    out : Path
+    columns : Trace, Machines, Usage, Demand or Signal
+    facts : dict
+        Of the same columns.
+    title : str
+
+    Raises
+    ------
+    MissingDataError
+        Without the packages that draw.
+    SpecError
+        When the place cannot be written.
+    """
+    from rlsched.report.describe import render, write
+
+    command = shlex.join(["rlsched", *sys.argv[1:]])
+    account = columns.report.lines()
+    text = render(columns, facts["kind"], title=title, facts=_plain(tables(facts)), account=account, command=command)
+    write(text, out)
+
+
+def _plain(drawn: list[str | Table]) -> list[Facts]:
+    """Tables as text, each with the title that stands before it."""
+    from rlsched.report.describe import Facts
+
+    out, title = [], ""
+    for one in drawn:
+        if isinstance(one, str):
+            title = one
+            continue
+        headings = [str(column.header) for column in one.columns] if one.show_header else []
+        rows = list(zip(*([str(cell) for cell in column.cells] for column in one.columns), strict=True))
+        out.append(Facts(title, headings, rows))
+        title = ""
     return out
 
 

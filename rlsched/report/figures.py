@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,28 +63,9 @@ def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
     MissingDataError
         Without matplotlib.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingDataError(
-            f"the report needs {error.name}. Install it with: pip install 'rlsched[report]'"
-        ) from None
-
     height = _MARGIN_IN + _ROW_IN * len(dots)
-    style: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
-        "font.size": 9,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.edgecolor": _SOFT,
-        "grid.color": _SOFT,
-    }
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+    with drawing(name) as (figure_of, _):
+        figure = figure_of(figsize=(_WIDTH_IN, height), layout="constrained")
         axes = figure.add_subplot()
         for row, dot in enumerate(dots):
             colour = _ACCENT if dot.marked else _INK
@@ -105,8 +87,49 @@ def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
         axes.tick_params(length=0)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        return svg_of(figure, name)
+
+
+@contextmanager
+def drawing(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Matplotlib's figure class and the colours to draw in, under the page's style.
+
+    Yields
+    ------
+    type, dict
+        ``Figure``, and the colours ``ink``, ``soft`` and ``accent``, which `svg_of` turns into the page's own.
+
+    Raises
+    ------
+    MissingDataError
+        Without matplotlib.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingDataError(
+            f"the report needs {error.name}. Install it with: pip install 'rlsched[report]'"
+        ) from None
+    style: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "font.size": 9,
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+        "axes.edgecolor": _SOFT,
+        "grid.color": _SOFT,
+    }
+    with mpl.rc_context(style):
+        yield Figure, {"ink": _INK, "soft": _SOFT, "accent": _ACCENT}
+
+
+def svg_of(figure: Any, name: str) -> str:
+    """A figure as an ``<svg>`` element in the page's colours; ``name`` is put before every id in it."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inline(buffer.getvalue(), name)
 
 

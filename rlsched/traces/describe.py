@@ -217,14 +217,30 @@ def kaplan_meier_median(life_s: F64, age_s: F64) -> float | None:
     """
     if life_s.size == 0:
         return None
+    times, alive = survival(life_s, age_s)
+    below = np.flatnonzero(alive <= 0.5 + 1e-12)  # the product of exact fractions, rounded
+    return float(times[below[0]]) if below.size else None
+
+
+def survival(life_s: F64, age_s: F64) -> tuple[F64, F64]:
+    """Kaplan–Meier estimate of the share still running after each life that ended.
+
+    Parameters
+    ----------
+    life_s, age_s : float64, seconds
+        As for :func:`kaplan_meier_median`; at least one life.
+
+    Returns
+    -------
+    (u,) float64, (u,) float64
+        The different lives, ascending, and the share left right after each.
+    """
     times, ends = np.unique(life_s, return_counts=True)
     everyone = np.sort(np.concatenate([life_s, age_s]))
     at_risk = everyone.size - np.searchsorted(everyone, times, side="left")
-    # The logarithm is 0 - inf only where all who are left end, and then survival is 0.
+    # The logarithm is 0 - inf only where all who are left end, and then nobody is left.
     with np.errstate(divide="ignore"):
-        survival = np.exp(np.cumsum(np.log1p(-ends / at_risk)))
-    below = np.flatnonzero(survival <= 0.5 + 1e-12)  # the product of exact fractions, rounded
-    return float(times[below[0]]) if below.size else None
+        return times, np.exp(np.cumsum(np.log1p(-ends / at_risk)))
 
 
 def _number(value: float) -> float | None:

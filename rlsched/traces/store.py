@@ -55,20 +55,40 @@ def replacing(path: str | Path) -> Iterator[Path]:
         When the directory is not there or cannot be written.
     """
     path = Path(path)
-    if path.is_dir():
-        raise SpecError(f"cannot write {path}: it is a directory. Name a file in it.")
-    if not path.parent.is_dir():
-        raise SpecError(f"cannot write {path}: there is no folder {path.parent}. Make it first.")
+    check_writable(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise SpecError(
-            f"cannot write {path}: {error.strerror or error}. Check the folder and its permissions."
-        ) from None
+        raise _unwritable(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a place that a file cannot be written to.
+
+    Raises
+    ------
+    SpecError
+        A directory, a folder that is not there or no folder, or no permission.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise SpecError(f"cannot write {path}: it is a directory. Name a file in it.")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise SpecError(f"cannot write {path}: {path.parent} is a file. Name a folder.")
+    if not path.parent.is_dir():
+        raise SpecError(f"cannot write {path}: there is no folder {path.parent}. Make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SpecError(f"cannot write {path}: no permission to write in {path.parent}. Name another folder.")
+
+
+def _unwritable(path: Path, error: OSError) -> SpecError:
+    # Not the library's own words: they name our temporary file.
+    why = os.strerror(error.errno).lower() if error.errno else "the system refused"
+    return SpecError(f"cannot write {path}: {why}. Check the folder, its permissions and the room on the disk.")
 
 
 def save(columns: Columns, path: str | Path) -> None:
