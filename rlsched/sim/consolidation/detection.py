@@ -9,7 +9,6 @@ from rlsched.sim.consolidation.policy import (
     FALLBACK_THRESHOLD,
     HISTORY,
     IQR,
-    LR,
     LRR,
     MAD,
     SPREAD_SAMPLES,
@@ -17,7 +16,7 @@ from rlsched.sim.consolidation.policy import (
     TREND_SAMPLES,
     PolicyCode,
 )
-from rlsched.sim.consolidation.state import F64, I64, NONE, Scratch, StateCode
+from rlsched.sim.consolidation.state import F64, I64, Scratch, StateCode
 from rlsched.sim.consolidation.world import WorldCode
 from rlsched.sim.semantics import SemanticsCode
 
@@ -31,34 +30,10 @@ def needs_past(detection: int, lr_weighted: bool) -> bool:
 
 
 @inner
-def recall(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
-    """Per VM, once a tick: length of its history and its own forecast."""
-    if p.detection[n] == THR:
-        return
-    known = min(s.remembered[n], HISTORY)
-    newest = (s.remembered[n] - 1) % HISTORY
-    trend = (p.detection[n] == LR or p.detection[n] == LRR) and not needs_past(p.detection[n], q.lr_weighted)
-    for vm in range(w.vm_cpu.shape[0]):
-        if s.vm_host[n, vm] == NONE:
-            continue
-        length = known
-        while length > 0 and s.history[n, vm, (newest - length + 1) % HISTORY] == 0.0:
-            length -= 1
-        x.vm_reach[vm] = length
-        if trend:
-            own = 0.0
-            for i in range(min(known, TREND_SAMPLES)):
-                own += x.trend_weights[i] * s.history[n, vm, (newest - i) % HISTORY]
-            x.vm_trend[vm] = own * w.vm_cpu[vm]
-
-
-@inner
-def add_past(row: F64, history: F64, remembered: int, cpu: float, capacity: float) -> None:
+def add_past(row: F64, past: F64, remembered: int, vm: int, cpu: float, capacity: float) -> None:
     """Add one VM's history to a machine's, newest first."""
-    at = (remembered - 1) % HISTORY
     for i in range(min(remembered, HISTORY)):
-        row[i] += history[at] * cpu / capacity
-        at = HISTORY - 1 if at == 0 else at - 1
+        row[i] += past[remembered - 1 - i, vm] * cpu / capacity
 
 
 @inner
@@ -73,7 +48,7 @@ def overloaded(
     reach: int = x.reach[host]
     if guest != NOBODY:
         asked += s.vm_request[n, guest]
-        reach = max(reach, x.vm_reach[guest])
+        reach = max(reach, w.reach[s.remembered[n] - 1, guest])
     requested = asked / capacity
     if detection == THR:
         return requested > parameter
@@ -86,7 +61,7 @@ def overloaded(
         for i in range(HISTORY):
             x.values[i] = x.past[host, i]
         if guest != NOBODY:
-            add_past(x.values, s.history[n, guest], s.remembered[n], w.vm_cpu[guest], capacity)
+            add_past(x.values, w.past, s.remembered[n], guest, w.vm_cpu[guest], capacity)
         spread: float = _iqr(x.values, reach) if detection == IQR else _mad(x.values, reach)
         return requested > 1.0 - parameter * spread
     if reach < TREND_SAMPLES:
@@ -95,12 +70,12 @@ def overloaded(
         for i in range(HISTORY):
             x.values[i] = x.past[host, i]
         if guest != NOBODY:
-            add_past(x.values, s.history[n, guest], s.remembered[n], w.vm_cpu[guest], capacity)
+            add_past(x.values, w.past, s.remembered[n], guest, w.vm_cpu[guest], capacity)
         forecast: float = _robust_forecast(x.values, x.tricube, x.fit[0], x.fit[1])
         return forecast * parameter >= 1.0
     trend: float = x.trend[host]
     if guest != NOBODY:
-        trend += x.vm_trend[guest]
+        trend += w.trend[s.remembered[n] - 1, guest]
     return trend / capacity * parameter >= 1.0
 
 

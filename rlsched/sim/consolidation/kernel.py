@@ -13,7 +13,6 @@ from rlsched.sim.consolidation.measure import (
     advance,
     append,
     count_switching,
-    remember,
     remove_without_demand,
     unlink,
     update,
@@ -33,25 +32,54 @@ from rlsched.sim.consolidation.state import (
     StateCode,
 )
 from rlsched.sim.consolidation.world import WorldCode
+from rlsched.sim.consolidation.worlds import WorldsCode, world_of
 from rlsched.sim.semantics import SemanticsCode
 
 WAITING, COPYING, OVER = range(3)
 
 
 @inner
-def begin(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
-    """Place the VMs of a new copy and run to its first decision."""
+def clear(s: StateCode, n: int) -> None:
+    """Forget what copy ``n`` did before; its world and its random numbers stay."""
+    s.now_s[n] = s.next_tick_s[n] = 0.0
+    s.remembered[n] = 0
+    s.measured[n] = s.done[n] = False
+    s.fault[n], s.fault_row[n] = FINE, NONE
+    s.sums[n, :] = 0.0
+    s.counts[n, :] = 0
+    s.last_tick[n, :] = 0.0
+    s.vm_host[n, :] = NONE
+    s.vm_share[n, :] = s.vm_request[n, :] = s.vm_granted[n, :] = 0.0
+    s.after[n, :] = s.before[n, :] = NONE
+    s.first[n, :] = s.last[n, :] = NONE
+    s.host_used[n, :] = s.host_asked[n, :] = s.host_share[n, :] = s.host_free[n, :] = 0.0
+    s.host_table[n, :] = 16
+    s.host_on[n, :] = False
+    s.host_was_on[n, :] = True
+    s.host_on_since_s[n, :] = 0.0
+
+
+@inner
+def tidy(w: WorldCode, x: Scratch) -> None:
+    """Nothing is in flight."""
     for vm in range(w.vm_cpu.shape[0]):
         x.copying[vm] = x.bound[vm] = False
     for host in range(w.host_cpu.shape[0]):
         x.waking[host] = x.touched[host] = False
+
+
+@inner
+def begin(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch) -> None:
+    """Place the VMs of a new copy and run to its first decision."""
+    clear(s, n)
+    tidy(w, x)
     place_at_start(w, q, s, n, p, x)
     if s.fault[n] != FINE:
         s.done[n] = True
         return
     if not q.first_interval_free:
         advance(w, q, s, n, p, x, 0.0)
-        remember(w, s, n)
+        s.remembered[n] += 1
         remove_without_demand(w, q, s, n, x)
     s.next_tick_s[n] = q.tick_offset_s + w.step_s
     to_next_decision(w, q, s, n, p, x)
@@ -63,7 +91,7 @@ def to_next_decision(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: Po
     limit_s = w.load.shape[0] * w.step_s
     if s.next_tick_s[n] < limit_s:
         advance(w, q, s, n, p, x, s.next_tick_s[n])
-        remember(w, s, n)
+        s.remembered[n] += 1
         remove_without_demand(w, q, s, n, x)
         s.next_tick_s[n] += w.step_s
         return
@@ -81,16 +109,22 @@ def tick(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x:
     """
     if s.done[n]:
         return
-    for vm in range(w.vm_cpu.shape[0]):
-        x.copying[vm] = x.bound[vm] = False
-    for host in range(w.host_cpu.shape[0]):
-        x.waking[host] = x.touched[host] = False
-    s.last_tick[n, 0] = s.now_s[n]
-    s.last_tick[n, 2] = count_on(s, n)
-    s.last_tick[n, 5] = s.sums[n, ENERGY]
+    tidy(w, x)
     over, moves = 0, 0
     if p.kind[n] == MIGRATING:
         over, moves = optimise(w, q, s, n, p, x)
+    carry_out(w, q, s, n, p, x, over, moves)
+
+
+@inner
+def carry_out(
+    w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, over: int, moves: int
+) -> None:
+    """Make the first moves of ``x.move_vm`` and ``x.move_to`` happen, and run to the next decision."""
+    s.last_tick[n, 0] = s.now_s[n]
+    s.last_tick[n, 2] = count_on(s, n)
+    s.last_tick[n, 5] = s.sums[n, ENERGY]
+    if moves > 0:
         schedule(w, q, s, n, x, moves)
         start(w, q, s, n, x, moves)
         finish(w, q, s, n, p, x, moves)
@@ -191,7 +225,7 @@ def finish(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, 
 
 @bare_njit
 def drive(
-    w: WorldCode,
+    ws: WorldsCode,
     q: SemanticsCode,
     s: StateCode,
     p: PolicyCode,
@@ -209,6 +243,7 @@ def drive(
     for n in range(s.now_s.shape[0]):
         if not which[n]:
             continue
+        w = world_of(ws, s.world[n])
         if fresh:
             begin(w, q, s, n, p, x)
         row = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rlsched.sim.consolidation.compiled import inner
-from rlsched.sim.consolidation.policy import HISTORY, NPA, ROUNDING_ABOVE_FULL, PolicyCode
+from rlsched.sim.consolidation.policy import NPA, ROUNDING_ABOVE_FULL, PolicyCode
 from rlsched.sim.consolidation.state import (
     ACTIVE,
     BEFORE_M2,
@@ -259,16 +259,6 @@ def full_load_watts(w: WorldCode, host: int) -> float:
     curve = w.host_curve[host]
     power: float = w.curve_table[curve, 10 if w.curve_kind[curve] == TABLE else 1]
     return power
-
-
-@inner
-def remember(w: WorldCode, s: StateCode, n: int) -> None:
-    """At a tick, keep each VM's load."""
-    slot = s.remembered[n] % HISTORY
-    for vm in range(w.vm_cpu.shape[0]):
-        if s.vm_host[n, vm] != NONE:
-            s.history[n, vm, slot] = s.vm_share[n, vm]
-    s.remembered[n] += 1
 
 
 @inner

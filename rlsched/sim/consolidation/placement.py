@@ -16,7 +16,6 @@ from rlsched.sim.consolidation.detection import (
     add_past,
     needs_past,
     overloaded,
-    recall,
     sort_hosts,
     sort_vms,
 )
@@ -70,7 +69,7 @@ def place_at_start(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: Poli
 @inner
 def replan(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, host: int) -> None:
     """Make the sums over a machine's planned guests anew."""
-    n_vms = w.vm_cpu.shape[0]
+    n_vms, newest = w.vm_cpu.shape[0], s.remembered[n] - 1
     core = w.host_core[host]
     with_past = needs_past(p.detection[n], q.lr_weighted)
     guests, memory, reach = 0, 0, 0
@@ -87,16 +86,16 @@ def replan(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, 
             want = min(s.vm_request[n, vm], core)
             guests += 1
             memory += w.vm_mem[vm]
-            reach = max(reach, x.vm_reach[vm])
+            reach = max(reach, w.reach[newest, vm])
             granted += want if visiting else s.vm_granted[n, vm]
             asked += s.vm_request[n, vm]
-            trend += x.vm_trend[vm]
+            trend += w.trend[newest, vm]
             if want > free:
                 short = True
             if not short:
                 free -= want
             if with_past:
-                add_past(x.past[host], s.history[n, vm], s.remembered[n], w.vm_cpu[vm], w.host_cpu[host])
+                add_past(x.past[host], w.past, newest + 1, vm, w.vm_cpu[vm], w.host_cpu[host])
         entry = s.after[n, entry]
     x.guests[host], x.memory[host], x.reach[host] = guests, memory, reach
     x.granted[host], x.asked[host], x.trend[host] = granted, asked, trend
@@ -124,17 +123,18 @@ def visit(
     x.move_vm[move] = vm
     x.move_to[move] = host
     append(s.after[n], s.before[n], s.first[n], s.last[n], host, w.vm_cpu.shape[0] + move)
+    newest = s.remembered[n] - 1
     want = min(s.vm_request[n, vm], w.host_core[host])
     x.guests[host] += 1
     hold(s.host_table[n], host, x.guests[host])
     x.memory[host] += w.vm_mem[vm]
-    x.reach[host] = max(x.reach[host], x.vm_reach[vm])
+    x.reach[host] = max(x.reach[host], w.reach[newest, vm])
     x.granted[host] += want
     x.asked[host] += s.vm_request[n, vm]
-    x.trend[host] += x.vm_trend[vm]
+    x.trend[host] += w.trend[newest, vm]
     x.free[host] -= want
     if needs_past(p.detection[n], q.lr_weighted):
-        add_past(x.past[host], s.history[n, vm], s.remembered[n], w.vm_cpu[vm], w.host_cpu[host])
+        add_past(x.past[host], w.past, newest + 1, vm, w.vm_cpu[vm], w.host_cpu[host])
     _set_base(w, q, s, n, x, host)
 
 
@@ -213,7 +213,6 @@ def optimise(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode
         Overloaded machines, and moves; the moves are in ``x.move_vm`` and ``x.move_to``.
     """
     n_hosts, n_vms = w.host_cpu.shape[0], w.vm_cpu.shape[0]
-    recall(w, q, s, n, p, x)
     for vm in range(n_vms):
         x.taken[vm] = False
     n_over, n_active = 0, 0

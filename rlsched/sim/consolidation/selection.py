@@ -20,7 +20,7 @@ def select(w: WorldCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, count:
         drawn: int = x.candidates[int(uniform(s.random, n) * count)]
         return drawn
     if rule == MC:
-        best = most_explained(s, n, x, count)
+        best = most_explained(w, s, n, x, count)
         if best >= 0:
             explained: int = x.candidates[best]
             return explained
@@ -46,21 +46,21 @@ def uniform(random: U64, n: int) -> float:
 
 
 @inner
-def most_explained(s: StateCode, n: int, x: Scratch, count: int) -> int:
+def most_explained(w: WorldCode, s: StateCode, n: int, x: Scratch, count: int) -> int:
     """Index of the VM best explained by the others; -1 where the regression is impossible."""
     known = min(s.remembered[n], HISTORY)
     if count < 2 or known < count:
         return -1
     best, most = 0, 0.0
     for i in range(count):
-        _fill(s, n, x, count, i, known)
+        _fill(w, s, n, x, count, i, known)
         y = x.fit[0]
-        newest = (s.remembered[n] - 1) % HISTORY
+        newest = s.remembered[n] - 1
         for row in range(known):
-            y[row] = s.history[n, x.candidates[i], (newest - row) % HISTORY]
+            y[row] = w.past[newest - row, x.candidates[i]]
         if not _solve(x.columns, count, known, y, x.fit[1], x.fit[2], x.fit[3]):
             return -1
-        _fill(s, n, x, count, i, known)
+        _fill(w, s, n, x, count, i, known)
         value = _r_squared(x.columns, count, known, y, x.fit[3])
         if value > most:
             best, most = i, value
@@ -68,16 +68,16 @@ def most_explained(s: StateCode, n: int, x: Scratch, count: int) -> int:
 
 
 @inner
-def _fill(s: StateCode, n: int, x: Scratch, count: int, skip: int, known: int) -> None:
+def _fill(w: WorldCode, s: StateCode, n: int, x: Scratch, count: int, skip: int, known: int) -> None:
     """Columns of the regression: ones, then the histories of the others."""
-    newest = (s.remembered[n] - 1) % HISTORY
+    newest = s.remembered[n] - 1
     for row in range(known):
         x.columns[0, row] = 1.0
     k = 1
     for j in range(count):
         if j != skip:
             for row in range(known):
-                x.columns[k, row] = s.history[n, x.candidates[j], (newest - row) % HISTORY]
+                x.columns[k, row] = w.past[newest - row, x.candidates[j]]
             k += 1
 
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from rlsched.errors import OurBug, TraceError
 from rlsched.sim.consolidation import kernel
 from rlsched.sim.consolidation.meters import Checkpoint, Meters
-from rlsched.sim.consolidation.policy import ConsolidationPolicy, policy_code, trend_weights, tricube
+from rlsched.sim.consolidation.policy import ConsolidationPolicy, policy_code
 from rlsched.sim.consolidation.state import FINE, TICK, State, scratch
 from rlsched.sim.consolidation.world import World
+from rlsched.sim.consolidation.worlds import stack
 from rlsched.sim.semantics import Semantics
 
 Bool = npt.NDArray[np.bool_]
@@ -52,7 +53,8 @@ class Simulator:
 
     Parameters
     ----------
-    world : World
+    world : World or sequence of World
+        Several: see :func:`~rlsched.sim.consolidation.worlds.stack`.
     semantics : Semantics
 
     Raises
@@ -61,19 +63,19 @@ class Simulator:
         See :meth:`World.validate`.
     """
 
-    def __init__(self, world: World, semantics: Semantics) -> None:
-        world.validate(semantics)
-        self.world, self.semantics = world, semantics
-        self._w, self._q = world.code(), semantics.code()
-        self._x = scratch(world, trend_weights(semantics.lr_weighted), tricube())
+    def __init__(self, world: World | Sequence[World], semantics: Semantics) -> None:
+        self.worlds = (world,) if isinstance(world, World) else tuple(world)
+        for one in self.worlds:
+            one.validate(semantics)
+        self.semantics = semantics
+        self.world = self.worlds[0]
+        self._w, self._q = stack(self.worlds, semantics), semantics.code()
+        self._x = scratch(self.worlds)
 
     @property
     def n_ticks(self) -> int:
         """Decisions of a whole run."""
-        limit_s, tick_s, n = self.world.n_samples * self.world.step_s, self.semantics.tick_offset_s, 0
-        while (tick_s := tick_s + self.world.step_s) < limit_s:
-            n += 1
-        return n
+        return len(self.world.tick_times(self.semantics)) - (not self.semantics.first_interval_free)
 
     def begin(self, state: State, policies: Sequence[ConsolidationPolicy], which: Bool | None = None) -> None:
         """Place the VMs of new copies and run them to their first decision.
@@ -140,9 +142,9 @@ class Simulator:
     def _check(self, state: State) -> None:
         bad = np.flatnonzero(state.code.fault != FINE)
         if bad.size:
-            vm = int(state.code.fault_row[bad[0]])
+            vm, world = int(state.code.fault_row[bad[0]]), self.worlds[state.code.world[bad[0]]]
             raise TraceError(
-                f"VM {vm} ({self.world.vm_cpu[vm]:g} CPU, {self.world.vm_mem[vm]} MiB) fits on no machine at the "
+                f"VM {vm} ({world.vm_cpu[vm]:g} CPU, {world.vm_mem[vm]} MiB) fits on no machine at the "
                 "start. Add machines, or leave VMs out."
             )
 

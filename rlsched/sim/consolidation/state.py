@@ -19,7 +19,7 @@ import numpy.typing as npt
 from rlsched import rng
 from rlsched.errors import UserError
 from rlsched.sim.consolidation.meters import Meters
-from rlsched.sim.consolidation.policy import HISTORY
+from rlsched.sim.consolidation.policy import HISTORY, tricube
 from rlsched.sim.consolidation.world import World
 
 I64 = npt.NDArray[np.int64]
@@ -55,7 +55,8 @@ class StateCode(NamedTuple):
 
     now_s: F64  # (N,) seconds; the moment of the latest measurement
     next_tick_s: F64  # (N,) seconds; the tick after this decision
-    remembered: I64  # (N,) loads pushed to the histories so far
+    world: I64  # (N,) which of the worlds it is a copy of
+    remembered: I64  # (N,) ticks whose load is remembered; see ``WorldCode.past``
     measured: Bool  # (N,) has any measurement happened
     done: Bool  # (N,) the trace is over
     fault: I64  # (N,) FINE or what went wrong
@@ -68,7 +69,6 @@ class StateCode(NamedTuple):
     vm_share: F64  # (N, V) load now, share of vm_cpu
     vm_request: F64  # (N, V) load now, CPU
     vm_granted: F64  # (N, V) CPU
-    history: F64  # (N, V, 30) ring of loads at ticks; newest at (remembered - 1) mod 30
     after: I64  # (N, 3V) next entry of the same list
     before: I64  # (N, 3V) previous entry
     first: I64  # (N, M) first entry of each machine
@@ -108,8 +108,6 @@ class Scratch(NamedTuple):
     copying: Bool  # (V,)
     bound: Bool  # (V,)
     taken: Bool  # (V,) taken off its machine in the plan
-    vm_trend: F64  # (V,) own forecast times size
-    vm_reach: I64  # (V,) length of the own history without oldest zeros
     order: I64  # (V,) VMs to find a machine for
     move_vm: I64  # (2V,)
     move_to: I64  # (2V,)
@@ -118,7 +116,6 @@ class Scratch(NamedTuple):
     move_phase: I64  # (2V,) 0 waiting, 1 copying, 2 done
     values: F64  # (30,) sort space
     tricube: F64  # (10,) weights, oldest first
-    trend_weights: F64  # (10,) newest first
     columns: F64  # (31, 30) regression space
     fit: F64  # (4, 31) regression space
     candidates: I64  # (V,) VMs that may be selected
@@ -138,21 +135,25 @@ class State:
     code: StateCode
 
     @classmethod
-    def new(cls, world: World, seeds: Sequence[int]) -> State:
+    def new(cls, world: World | Sequence[World], seeds: Sequence[int], which: Sequence[int] | None = None) -> State:
         """Before anything has happened; one copy a seed (of random VM selection).
 
         Parameters
         ----------
-        world : World
+        world : World or sequence of World
+            As the simulator has them; there is room for the largest.
         seeds : sequence of int
             Root seeds, ``>= 0``.
+        which : sequence of int, optional
+            World of each copy; the first by default.
         """
-        n, m, v = len(seeds), world.n_hosts, world.n_vms
+        n, (m, v) = len(seeds), largest(world)
         f, i, b = np.float64, np.int64, np.bool_
         return cls(
             StateCode(
                 now_s=np.zeros(n, f),
                 next_tick_s=np.zeros(n, f),
+                world=np.zeros(n, i) if which is None else np.array(which, i),
                 remembered=np.zeros(n, i),
                 measured=np.zeros(n, b),
                 done=np.zeros(n, b),
@@ -166,7 +167,6 @@ class State:
                 vm_share=np.zeros((n, v), f),
                 vm_request=np.zeros((n, v), f),
                 vm_granted=np.zeros((n, v), f),
-                history=np.zeros((n, v, HISTORY), f),
                 after=np.full((n, 3 * v), NONE, i),
                 before=np.full((n, 3 * v), NONE, i),
                 first=np.full((n, m), NONE, i),
@@ -234,9 +234,15 @@ class State:
         return Meters(**sums, **counts)
 
 
-def scratch(world: World, trend_weights: F64, tricube: Sequence[float]) -> Scratch:
+def largest(world: World | Sequence[World]) -> tuple[int, int]:
+    """Machines of the world with most machines, VMs of that with most VMs."""
+    worlds = (world,) if isinstance(world, World) else world
+    return max(w.n_hosts for w in worlds), max(w.n_vms for w in worlds)
+
+
+def scratch(world: World | Sequence[World]) -> Scratch:
     """Allocate the work space of a kernel call."""
-    m, v = world.n_hosts, world.n_vms
+    m, v = largest(world)
     f, i, b = np.float64, np.int64, np.bool_
     return Scratch(
         on_before=np.zeros(m, b), watts_before=np.zeros(m, f), waking=np.zeros(m, b), touched=np.zeros(m, b),
@@ -245,10 +251,10 @@ def scratch(world: World, trend_weights: F64, tricube: Sequence[float]) -> Scrat
         memory=np.zeros(m, i), reach=np.zeros(m, i),
         past=np.zeros((m, HISTORY), f), over=np.zeros(m, i), active=np.zeros(m, i),
         queue=np.zeros(m, i), class_at=np.zeros(m, i), copying=np.zeros(v, b), bound=np.zeros(v, b),
-        taken=np.zeros(v, b), vm_trend=np.zeros(v, f), vm_reach=np.zeros(v, i), order=np.zeros(v, i),
+        taken=np.zeros(v, b), order=np.zeros(v, i),
         move_vm=np.zeros(2 * v, i), move_to=np.zeros(2 * v, i), move_start_s=np.zeros(2 * v, f),
         move_end_s=np.zeros(2 * v, f), move_phase=np.zeros(2 * v, i), values=np.zeros(HISTORY, f),
-        tricube=np.array(tricube, f), trend_weights=np.array(trend_weights, f),
+        tricube=np.array(tricube(), f),
         columns=np.zeros((HISTORY + 1, HISTORY), f), fit=np.zeros((4, HISTORY + 1), f), candidates=np.zeros(v, i),
         costs=np.zeros(v, f),
     )  # fmt: skip

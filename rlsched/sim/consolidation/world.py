@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rlsched import rng
 from rlsched.errors import SpecError, TraceError
+from rlsched.sim.consolidation.policy import HISTORY, TREND_SAMPLES, trend_weights
 from rlsched.sim.power import POWER_CURVES, PowerCurve, curve_arrays
 from rlsched.sim.semantics import Semantics
 from rlsched.traces.columns import Machines, Usage
@@ -44,6 +45,9 @@ class WorldCode(NamedTuple):
     vm_mem: I64
     vm_hash: I64
     load: F64
+    past: F64  # (K, V) load at the ticks, as VMs remember it: the first, the second, ...
+    trend: F64  # (K, V) CPU that a VM's own fitted line expects one tick later
+    reach: I64  # (K, V) ticks since its first load above 0 among the last 30
     step_s: float
     migration_mib_per_s: float
 
@@ -172,7 +176,40 @@ class World:
             )
         return self
 
-    def code(self) -> WorldCode:
+    def tick_times(self, semantics: Semantics) -> list[float]:
+        """Seconds at which VMs remember their load, as the simulator counts them."""
+        times = [] if semantics.first_interval_free else [0.0]
+        limit_s, tick_s = self.n_samples * self.step_s, semantics.tick_offset_s + self.step_s
+        while tick_s < limit_s:
+            times.append(tick_s)
+            tick_s += self.step_s
+        return times
+
+    def load_at(self, t: float) -> F64:
+        """Load of every VM at a moment, (V,) float64; linear between samples, constant after the last."""
+        low, high, last = math.floor(t / self.step_s), math.ceil(t / self.step_s), self.n_samples - 1
+        before: F64 = self.load[min(low, last)]
+        if low == high:
+            return before
+        out: F64 = before + (self.load[min(high, last)] - before) / self.step_s * (t - low * self.step_s)
+        return out
+
+    def memories(self, semantics: Semantics) -> tuple[F64, F64, I64]:
+        """``past``, ``trend``, ``reach`` of :class:`WorldCode`; load comes from outside: no policy changes them."""
+        times = self.tick_times(semantics)
+        past = np.stack([self.load_at(t) for t in times]) if times else np.zeros((0, self.n_vms))
+        weights = trend_weights(semantics.lr_weighted)
+        trend, reach = np.zeros_like(past), np.zeros(past.shape, np.int64)
+        for k in range(len(times)):
+            for i in range(min(k + 1, TREND_SAMPLES)):  # in this order: sums agree with the reference to the last bit
+                trend[k] += weights[i] * past[k - i]
+            trend[k] *= self.vm_cpu
+            begin = max(0, k + 1 - HISTORY)
+            busy = past[begin : k + 1] > 0.0
+            reach[k] = np.where(busy.any(axis=0), k + 1 - begin - busy.argmax(axis=0), 0)
+        return past, trend, reach
+
+    def code(self, semantics: Semantics) -> WorldCode:
         """The arrays a compiled kernel takes; machines in equal shape are one class."""
         kind, table = curve_arrays(self.curves)
         columns = (self.host_cpu, self.host_core, self.host_mem, self.host_curve)
@@ -186,7 +223,8 @@ class World:
         start = np.searchsorted(which[order], np.arange(len(rows) + 1)).astype(np.int64)
         return WorldCode(
             self.host_cpu, self.host_core, self.host_mem, self.host_curve, kind, table, start, order,
-            self.vm_cpu, self.vm_mem, vm_hash, self.load, float(self.step_s), float(self.migration_mib_per_s),
+            self.vm_cpu, self.vm_mem, vm_hash, self.load, *self.memories(semantics),
+            float(self.step_s), float(self.migration_mib_per_s),
         )  # fmt: skip
 
     @classmethod
