@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from rlsched.traces.columns import Columns
 
+_UNWRAPPED = 10_000  # characters
+_SENTENCE = 32  # characters a column of sentences has at least
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and convert workload traces.")
 
 File = Annotated[str, typer.Argument(help="File or directory, or the name of a dataset that 'traces list' shows.")]
@@ -52,7 +55,7 @@ def list_(data: Data = None, as_json: Json = False) -> None:
     table = _table("dataset", "holds", "here", "parts", "what")
     for one in datasets:
         here = "yes" if one.files_present == one.files_total else f"{one.files_present} of {one.files_total} files"
-        parts = " ".join(one.parts[:3]) + (f" … ({len(one.parts)})" if len(one.parts) > 3 else "")
+        parts = one.parts[0] + (f" and {len(one.parts) - 1} more" if len(one.parts) > 1 else "")
         table.add_row(one.name, ", ".join(one.kinds), here if one.files_present else "no", parts, one.title)
     formats = _table("format", "holds", "what")
     for reader in READERS.values():
@@ -216,13 +219,22 @@ def _table(*headings: str) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=i == 0, overflow="fold")
+        last = i == len(headings) - 1
+        table.add_column(heading, no_wrap=i == 0, overflow="fold", min_width=_SENTENCE if last else None)
     return table
 
 
 def _print(*things: Any) -> None:
     from rich.console import Console
 
-    console = Console(soft_wrap=False, highlight=False)
-    for thing in things:
-        console.print(thing)
+    if sys.stdout.isatty():
+        console = Console(highlight=False)
+        for thing in things:
+            console.print(thing)
+        return
+    # Into a file or a pipe nothing is wrapped: a line is a row.
+    console = Console(highlight=False, width=_UNWRAPPED, color_system=None)
+    with console.capture() as captured:
+        for thing in things:
+            console.print(thing)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

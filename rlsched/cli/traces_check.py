@@ -48,7 +48,8 @@ def check_(
     """Find what in a trace would change results: bad requests, times, gaps, units, duplicates.
 
     Names rows, says what replay does about each and what to do. Exit code 0: nothing changes
-    results; 1: something does; 2: the file cannot be read.
+    results; 1: something does, be it that the reader refuses the file as it stands and some of
+    its rows can be read; 2: nothing can be read, or the command line is wrong.
 
     Examples: rlsched traces check openb_pod_list_default.csv.gz --machines openb_node_list_all_node.csv.gz
 

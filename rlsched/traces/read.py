@@ -17,6 +17,11 @@ from rlsched.traces.readers import READERS, Reader
 from rlsched.traces.readers.source import first_line, list_tree, quote, read_head
 
 _KIND = {Trace: "trace", Machines: "machines", Usage: "usage", Demand: "demand", Signal: "signal"}
+_LOOKED_AT = 20  # files of a folder of no format, to find one that could be named instead
+_HINT = (
+    f"{len(READERS)} formats are known ('rlsched traces list' names them). Name one with --format, or describe the "
+    "columns in a card with --card."
+)
 _FUNCTION = {
     "trace": "read_trace",
     "machines": "read_machines",
@@ -145,19 +150,43 @@ def recognise(path: str | Path) -> Reader:
     """
     path = Path(path)
     if path.is_dir():
-        head = b""
-        shown = f"the directory {path}, first file {list_tree(path)[0].name!r},"
-    else:
-        head = read_head(path)
-        if not head.strip():
-            raise TraceError(f"a trace file must not be empty: {path} holds nothing. Download or write it again.")
-        shown = f"{path}, which starts with {quote(first_line(head))},"
-    for reader in READERS.values():
-        if reader.sniff(head, path):
-            return reader
-    raise TraceError(
-        f"the content must be of a known format: {shown} is of none. Known: {', '.join(READERS)}. "
-        "Name one with --format, or describe the columns in a card with --card."
+        found = _sniffed(b"", path)
+        if found is None:
+            raise TraceError(_no_format_of_a_folder(path))
+        return found
+    head = read_head(path)
+    if not head.strip():
+        raise TraceError(f"a trace file must not be empty: {path} holds nothing. Download or write it again.")
+    found = _sniffed(head, path)
+    if found is None:
+        raise TraceError(
+            f"the content must be of a known format: {path}, which starts with {quote(first_line(head))}, is of none. "
+            f"{_HINT}"
+        )
+    return found
+
+
+def _sniffed(head: bytes, path: Path) -> Reader | None:
+    return next((reader for reader in READERS.values() if reader.sniff(head, path)), None)
+
+
+def _no_format_of_a_folder(path: Path) -> str:
+    """What to say of a folder that is no trace: which of its files or folders are."""
+    files = list_tree(path)  # raises where there is none
+    folders = sorted({folder for file in files[:_LOOKED_AT] for folder in file.parents if path in folder.parents})
+    for inner in (*folders, *files[:_LOOKED_AT]):
+        try:
+            reader = _sniffed(b"" if inner.is_dir() else read_head(inner), inner)
+        except TraceError:  # damaged: not the one to name
+            continue
+        if reader is not None:
+            return (
+                f"a folder must be a trace as a whole: {path} is none, and {inner} in it is one ({reader.name}). "
+                "Name that, or another file."
+            )
+    return (
+        f"the content must be of a known format: the directory {path}, first file {files[0].name!r}, is of none. "
+        f"{_HINT}"
     )
 
 

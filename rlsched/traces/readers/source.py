@@ -287,7 +287,8 @@ def list_files(path: Path) -> list[Path]:
     except OSError as error:
         raise TraceError(f"cannot list {path}: {error.strerror}. Check its permissions.") from None
     if not files:
-        raise TraceError(f"a trace directory must hold files: {path} holds none. Name the folder the files lie in.")
+        deeper = list_tree(path)[0].parent  # raises where there is none at any depth
+        raise TraceError(f"a trace directory must hold files: {path} holds none, {deeper} does. Name the folder.")
     return sorted(files, key=lambda entry: os.fsencode(entry.name))
 
 
