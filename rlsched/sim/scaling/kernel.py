@@ -6,6 +6,7 @@ Read the reference first: the functions have its names and its order of operatio
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +32,15 @@ _wait_quantile_s = inner(queueing.wait_quantile_s)
 
 
 @inner
-def price_usd(w: WorldCode, t: int, kind: int, market: int) -> float:
+def price_usd(w: WorldCode, t: int, kind: int, market: int) -> Any:
     """As the reference."""
     if market == wd.SPOT:
-        return w.spot_price[kind, t]  # type: ignore[no-any-return]
-    return w.type_f[kind, wd.T_PRICE]  # type: ignore[no-any-return]
+        return w.spot_price[kind, t]
+    return w.type_f[kind, wd.T_PRICE]
 
 
 @inner
-def rest_usd(w: WorldCode, t: int, kind: int, market: int, age: int) -> float:
+def rest_usd(w: WorldCode, t: int, kind: int, market: int, age: int) -> Any:
     """As the reference."""
     billed = age
     if w.option_i[wd.O_BILL_READY] == 1:
@@ -57,7 +58,7 @@ def rest_usd(w: WorldCode, t: int, kind: int, market: int, age: int) -> float:
 @inner
 def remove_at(
     w: WorldCode, alive: I64, last: F64, t: int, kind: int, market: int, age: int, boot: int, count: int
-) -> int:
+) -> Any:
     """Take up to ``count`` instances of one age away; returns how many."""
     gone = min(count, alive[age])
     alive[age] -= gone

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -327,9 +327,7 @@ class World:
             quantiles=self.quantiles,
         )
         # All read-only: nobody writes to a world, and the compiler sees one type whatever it was made from.
-        for array in (views := [array.view() for array in arrays]):
-            array.flags.writeable = False
-        return WorldCode(*views)
+        return WorldCode(**{name: _frozen(array) for name, array in arrays._asdict().items()})
 
     def check_window(self, window: Window, n_services: int | None = None) -> Window:
         """Return the window; refuse one that leaves the trace.
@@ -355,6 +353,12 @@ class World:
                 f"{name} begins at interval 0, before which no demand is known: begin later, or set initial_instances."
             )
         return window
+
+
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _calendar(start_s: int, step_s: int, n_steps: int) -> F32:
