@@ -138,6 +138,13 @@ def _rejected_share(column: int, arrived: int) -> Callable[[Measured], float]:
     return read
 
 
+def _rejected_from_empty(m: Measured) -> float:
+    lo, hi = m.count(st.C_LO), m.count(st.C_HI)
+    asked = m.world.arrays.task_i[lo:hi, 0]
+    turned_away = m.arrays.task_i[: hi - lo, st.K_STATUS] == st.REJECTED
+    return _ratio(float(asked[turned_away].sum()), float(asked.sum()))
+
+
 def _rejected_gpu_share(m: Measured) -> float:
     tasks = m.world.arrays.task_i[m.count(st.C_LO) : m.count(st.C_HI)][m.rejected]
     return _ratio(float((tasks[:, 2] * tasks[:, 3]).sum()), m.count(st.C_ARRIVED_GPU))
@@ -207,6 +214,16 @@ _TABLE = (
         "down",
         "",
         _rejected_share(0, st.C_ARRIVED_CPU),
+        percent=True,
+    ),
+    Metric(
+        "rejected_cpu_from_empty_share",
+        "rejected CPU, warm-up included",
+        "share of millicores",
+        "CPU asked for by rejected tasks / CPU asked for by all that arrived, from the empty cluster on",
+        "down",
+        "",
+        _rejected_from_empty,
         percent=True,
     ),
     Metric(
