@@ -1,9 +1,11 @@
 """``hpa``: the Kubernetes HorizontalPodAutoscaler on CPU utilisation, as documented.
 
 ``desired = ceil(current * utilisation / target)``; nothing while the ratio is within ``tolerance`` of 1.
-Instances still booting count as not yet ready: they are left out of the mean at first, and where
-the answer is to scale up they are counted as idle and the ratio is taken again; should it then no
-longer ask for more, nothing is done. A missing measurement also does nothing. Recommendations are
+Instances that boot, and those that serve but are not in the last measurement, are left out of the mean at
+first. Where the answer is to scale up, they are counted as idle and the ratio is taken again; should
+it then no longer ask for more, nothing is done. Where it is to scale down, those without a measurement are
+counted as at the target. Without any measurement nothing is done. At least
+one instance stays, the default ``minReplicas``: at none, utilisation would never ask for one. Recommendations are
 stabilised: down to the largest of those within ``down_window_s``, up to the smallest of those within
 ``up_window_s``. A decision changes at most by the larger of ``up_percent`` and ``up_pods`` upwards, and
 by at most ``down_percent`` downwards, in ``period_s``; where the control interval is longer than a
@@ -51,20 +53,25 @@ def hpa(view: View, params: F64, memory: F64) -> float:
         most = max(math.ceil(began * (1.0 + params[4] / 100.0)), began + params[5])
         return float(max(current, min(wanted, most)))
     least = began - math.floor(began * params[6] / 100.0)
-    return float(min(current, max(wanted, least)))
+    return float(min(current, max(wanted, least, 1.0)))
 
 
 @inner
 def _recommend(view: View, target: float, tolerance: float, current: float) -> float:
     if view.step == 0 or view.ready == 0:
-        return max(current, view.min_instances)
+        return max(current, 1.0)
+    # Those that have just begun to serve have no measurement yet.
+    measured = float(view.ready)
+    if view.utilisation > 0.0:
+        measured = min(measured, math.floor(view.served / (view.utilisation * view.capacity) + 0.5))
     ratio = view.utilisation / target
     if abs(ratio - 1.0) <= tolerance:
         return current
     if ratio < 1.0:
-        return math.ceil(round(ratio * view.ready, 9))
-    if current > view.ready:
-        ratio = view.utilisation * view.ready / current / target
+        silent = view.ready - measured  # taken to be at the target
+        return math.ceil(round(ratio * measured + silent, 9))
+    if current > measured:  # booting or silent ones are taken to be idle
+        ratio *= measured / current
         if ratio <= 1.0 + tolerance:
             return current
     return math.ceil(round(ratio * current, 9))
