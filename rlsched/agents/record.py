@@ -48,6 +48,7 @@ def leave(
         **facts,
         "scores": dict(scores),
         "trained_rollouts": outcome.chosen,
+        "trained_stage": outcome.stage,
     }
     policy = export_policy(out / POLICY, outcome.network, settings, metadata)
     record = {
@@ -56,11 +57,13 @@ def leave(
         "train": spec.model_dump(mode="json"),
         "scores": dict(scores),
         "chosen_rollouts": outcome.chosen,
+        "chosen_stage": outcome.stage,
         "learned": outcome.learned,
         "parity": parity(outcome.network, policy),
         "policy_bytes": (out / POLICY).stat().st_size,
         "steps_per_s": _mean(outcome, "steps_per_s"),
         "env_share": _mean(outcome, "env_share"),
+        "distilled": outcome.distilled,
         "validations": outcome.validations,
         "curve": outcome.curve,
     }
@@ -78,7 +81,8 @@ def write_json(path: Path, value: Any) -> None:
 def _doc(outcome: Outcome, scores: Mapping[str, Any]) -> str:
     if not outcome.learned:
         return "Untrained: validation preferred the prior heuristic; no learning."
-    return f"MaskablePPO from a prior heuristic on; {scores['metric']} {scores['best']:.6g} on validation."
+    how = "MaskablePPO" if outcome.stage == "ppo" else "Looking ahead, distilled,"
+    return f"{how} from a prior heuristic on; {scores['metric']} {scores['best']:.6g} on validation."
 
 
 def _mean(outcome: Outcome, key: str) -> float | None:

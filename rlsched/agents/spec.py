@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from rlsched.envs.problem import PlacementSettings
 from rlsched.spec import Spec
+
+
+class LookaheadSpec(Spec):
+    """How the prior heuristic is improved by looking ahead, before PPO begins.
+
+    Parameters
+    ----------
+    count : {"gpu", "cpu"}
+        What a candidate should lead to more of: GPUs or CPU placed.
+    states : int
+        Decisions labelled in each training window, in the mean.
+    until : float
+        Only decisions in this first share of a window's tasks: in a window that fills up, the
+        last ones decide nothing.
+    explore : float
+        Chance that a labelled decision is followed by a random candidate instead of the prior's,
+        so that other states than the prior's own are seen too.
+    horizon : int, optional
+        Tasks to look ahead; to the window's end by default.
+    epochs, minibatch, learning_rate
+        Of distilling the labels into the network.
+    prior_scale : float
+        That of the network while distilling: the smaller, the more gain outweighs the prior.
+    """
+
+    count: Literal["gpu", "cpu"]
+    states: int = Field(default=48, ge=1)
+    until: float = Field(default=0.75, gt=0, le=1)
+    explore: float = Field(default=0.1, ge=0, le=1)
+    horizon: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    minibatch: int = Field(default=1024, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    prior_scale: float = Field(default=5.0, gt=0)
 
 
 class TrainSpec(Spec):
@@ -16,7 +52,8 @@ class TrainSpec(Spec):
     name : str
         Of the agent; the experiment's name by default.
     steps : int
-        Decisions to learn from, over all copies; rounded up to whole rollouts.
+        Decisions PPO learns from, over all copies; rounded up to whole rollouts. 0: no PPO, which
+        needs ``lookahead``.
     seed : int
         Root of everything random.
     n_windows : int
@@ -47,11 +84,13 @@ class TrainSpec(Spec):
         The first so many windows of the validation split; all by default.
     threads : int
         Of torch.
+    lookahead : LookaheadSpec, optional
+        Improve on the prior by looking ahead first.
     placement : PlacementSettings
     """
 
     name: str = ""
-    steps: int = Field(default=500_000, ge=1)
+    steps: int = Field(default=500_000, ge=0)
     seed: int = Field(default=0, ge=0)
     n_windows: int = Field(default=64, ge=1)
     cluster: tuple[int, int] | None = None
@@ -78,7 +117,14 @@ class TrainSpec(Spec):
     validate_every: int = Field(default=10, ge=0)
     validation_windows: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1, le=256)
+    lookahead: LookaheadSpec | None = None
     placement: PlacementSettings = Field(default_factory=PlacementSettings)
+
+    @model_validator(mode="after")
+    def _learns_at_all(self) -> TrainSpec:
+        if not self.steps and self.lookahead is None:
+            raise ValueError("steps must be 1 or more where there is no [lookahead]: got 0")
+        return self
 
     @model_validator(mode="after")
     def _whole_minibatches(self) -> TrainSpec:

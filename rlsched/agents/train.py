@@ -1,4 +1,4 @@
-"""Training a placement agent with MaskablePPO, from a prior heuristic on, resumable after a kill."""
+"""Training a placement agent: from a prior heuristic on, by looking ahead, then with MaskablePPO; resumable."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from rlsched.agents import checkpoint as ck
+from rlsched.agents.distil import distil
+from rlsched.agents.lookahead import LABELS, collect
 from rlsched.agents.maskable import CandidatePolicy
 from rlsched.agents.network import CandidateScorer
 from rlsched.agents.spec import TrainSpec
@@ -28,6 +30,7 @@ from rlsched.rng import stream_seed
 CHECKPOINT = "checkpoint.npz"
 #: Keys of the spec that may differ between a training and its continuation.
 MAY_CHANGE = ("steps", "threads")
+PRIOR, LOOKAHEAD, PPO = "prior", "lookahead", "ppo"
 Progress = Callable[[str], None]
 
 
@@ -40,25 +43,29 @@ class Outcome:
     network : CandidateScorer
         The one that validation chose.
     chosen : int
-        Rollouts it has learned from; 0 is the untrained policy: nothing was learnt.
+        PPO rollouts it has learned from.
+    stage : {"prior", "lookahead", "ppo"}
+        How far it had come; "prior" is the untrained policy: nothing was learnt.
     start, best, last : list of float
         Validation scores of checkpoint 0, of the chosen one, of the last one; one a window.
-    curve, validations : list of dict
-        One entry a rollout; one a validation.
+    curve, validations, distilled : list of dict
+        One entry a rollout; one a validation; one an epoch of distilling.
     """
 
     network: CandidateScorer
     chosen: int
+    stage: str
     start: list[float]
     best: list[float]
     last: list[float]
     curve: list[dict[str, float]]
     validations: list[dict[str, Any]]
+    distilled: list[dict[str, float]]
 
     @property
     def learned(self) -> bool:
         """False when the untrained policy won on validation."""
-        return self.chosen > 0
+        return self.stage != PRIOR
 
 
 @dataclass
@@ -66,7 +73,8 @@ class _Memory:
     """What a training has found so far; saved with every checkpoint."""
 
     rollouts: int = 0
-    chosen: int = 0
+    chosen: int = 0  # row of validations
+    distilled: list[dict[str, float]] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     validations: list[dict[str, Any]] = field(default_factory=list)
     best: ck.Arrays = field(default_factory=dict)
@@ -151,11 +159,16 @@ def train(
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)
         _, callback = model._setup_learn(spec.steps, _Silent())
         memory.best = ck.weights_of(network)
-        _validate(memory, network, spec, validation, tell)
+        _validate(memory, network, spec, validation, tell, PRIOR)
         _save(file, model, env, memory, spec)
     else:
         callback = _restore(saved, model, env, memory, spec)
         tell(f"continuing after {memory.rollouts} of {spec.rollouts} rollouts")
+    if spec.lookahead is not None and not memory.distilled:
+        labels = collect(problem, spec, keep=out / LABELS, progress=tell)
+        memory.distilled = distil(network, labels, spec.lookahead, spec.seed, tell)
+        _validate(memory, network, spec, validation, tell, LOOKAHEAD)
+        _save(file, model, env, memory, spec)
     began, first = time.monotonic(), memory.rollouts
     while memory.rollouts < spec.rollouts:
         if stop_after is not None and memory.rollouts - first >= stop_after:
@@ -165,7 +178,7 @@ def train(
         memory.rollouts += 1
         last = memory.rollouts == spec.rollouts
         if last or (spec.validate_every and memory.rollouts % spec.validate_every == 0):
-            _validate(memory, network, spec, validation, tell)
+            _validate(memory, network, spec, validation, tell, PPO)
             for kind in ("greedy", "sampled"):
                 logger.record(f"validation/{kind}_{validation.metric}", np.mean(memory.validations[-1][kind]))
             logger.dump(model.num_timesteps)
@@ -256,24 +269,32 @@ def _learn_once(
 
 
 def _validate(
-    memory: _Memory, network: CandidateScorer, spec: TrainSpec, validation: Validation, tell: Progress
+    memory: _Memory, network: CandidateScorer, spec: TrainSpec, validation: Validation, tell: Progress, stage: str
 ) -> None:
     settings = spec.placement.observation
     entry = {
+        "stage": stage,
         "rollouts": memory.rollouts,
         "greedy": validation.play(settings, greedy(network)).tolist(),
         "sampled": validation.play(settings, sampled(network, spec.seed)).tolist(),
     }
     memory.validations.append(entry)
-    best = next(one for one in memory.validations if one["rollouts"] == memory.chosen)
+    best = memory.validations[memory.chosen]
     mean, mean_best = float(np.mean(entry["greedy"])), float(np.mean(best["greedy"]))
     if validation.is_better(mean, mean_best):
-        memory.chosen, memory.best = memory.rollouts, ck.weights_of(network)
+        memory.chosen, memory.best = len(memory.validations) - 1, ck.weights_of(network)
+        best = entry
     start = float(np.mean(memory.validations[0]["greedy"]))
     tell(
-        f"validation after {memory.rollouts} rollouts: {validation.metric} {mean:.6g} greedy, "
-        f"{float(np.mean(entry['sampled'])):.6g} sampled; checkpoint 0 {start:.6g}; best so far after {memory.chosen}"
+        f"validation {_stage(entry)}: {validation.metric} {mean:.6g} greedy, "
+        f"{float(np.mean(entry['sampled'])):.6g} sampled; checkpoint 0 {start:.6g}; best so far {_stage(best)}"
     )
+
+
+def _stage(entry: dict[str, Any]) -> str:
+    if entry["stage"] == PPO:
+        return f"after {entry['rollouts']} rollouts"
+    return "of the prior, untrained" if entry["stage"] == PRIOR else "after looking ahead"
 
 
 def _save(file: Path, model: MaskablePPO, env: PlacementVecEnv, memory: _Memory, spec: TrainSpec) -> None:
@@ -292,6 +313,7 @@ def _save(file: Path, model: MaskablePPO, env: PlacementVecEnv, memory: _Memory,
         "n_updates": model._n_updates,
         "rollouts": memory.rollouts,
         "chosen": memory.chosen,
+        "distilled": memory.distilled,
         "curve": memory.curve,
         "validations": memory.validations,
     }
@@ -311,7 +333,7 @@ def _restore(
     model._last_episode_starts = arrays["starts"]
     model.num_timesteps, model._n_updates = meta["num_timesteps"], meta["n_updates"]
     memory.rollouts, memory.chosen = meta["rollouts"], meta["chosen"]
-    memory.curve, memory.validations = meta["curve"], meta["validations"]
+    memory.curve, memory.validations, memory.distilled = meta["curve"], meta["validations"], meta["distilled"]
     memory.best = ck.unpack(arrays, "best")
     env.ended.clear()
     ck.put_random_state(ck.unpack(arrays, "random"))  # last: building the model drew from them
@@ -339,9 +361,19 @@ def _check_facts(now: dict[str, Any], before: dict[str, Any], file: Path) -> Non
 def _outcome(memory: _Memory, spec: TrainSpec) -> Outcome:
     network = CandidateScorer(spec.hidden, spec.prior_scale)
     ck.put_weights(network, memory.best)
-    scores = {one["rollouts"]: one["greedy"] for one in memory.validations}
-    last = memory.validations[-1]["greedy"]
-    return Outcome(network, memory.chosen, scores[0], scores[memory.chosen], last, memory.curve, memory.validations)
+    scores = [one["greedy"] for one in memory.validations]
+    chosen = memory.validations[memory.chosen]
+    return Outcome(
+        network=network,
+        chosen=chosen["rollouts"],
+        stage=chosen["stage"],
+        start=scores[0],
+        best=scores[memory.chosen],
+        last=scores[-1],
+        curve=memory.curve,
+        validations=memory.validations,
+        distilled=memory.distilled,
+    )
 
 
 def _line(memory: _Memory, model: MaskablePPO, spec: TrainSpec, left_s: float) -> str:

@@ -158,7 +158,8 @@ def _print_answer(
         start, chosen = (show_value(metric, scores[key]) for key in ("start", "best"))
         after = record["chosen_rollouts"]
         if record["learned"]:
-            typer.echo(f"{folder}: {head}: checkpoint 0 {start}, best {chosen} after {after} rollouts.")
+            when = f"after {after} rollouts" if record["chosen_stage"] == "ppo" else "after looking ahead"
+            typer.echo(f"{folder}: {head}: checkpoint 0 {start}, best {chosen} {when}.")
         else:
             typer.echo(f"{folder}: {head}: checkpoint 0 {start}, and nothing beat it: no learning.")
     low, high = best[1]["scores"]["difference_ci"]

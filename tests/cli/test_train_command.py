@@ -79,7 +79,7 @@ def test_it_trains_says_what_came_out_and_the_policy_is_evaluated_beside_the_heu
     assert "checkpoint 0" in told.out
     assert "validation windows" in told.out
     assert f'rlsched evaluate small --set \'policies=["best_fit", "tuned_blend", "{out}/policy.onnx"]\'' in told.out
-    assert "validation after 0 rollouts" in told.err
+    assert "validation of the prior, untrained" in told.err
     record = json.loads((out / "training.json").read_text())
     assert record["chosen_rollouts"] in (0, 2, 4)
     assert record["scores"]["metric"] == "rejected_cpu_share"

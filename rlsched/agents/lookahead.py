@@ -1,0 +1,192 @@
+"""Looking ahead: what each candidate would have led to, had the prior heuristic placed all that follows.
+
+At sampled decisions of training windows every candidate is taken in a copy of the state, and the
+compiled simulator plays the prior to the window's end (or for ``horizon`` tasks). What comes next
+is the window's own future, the same for all candidates, so their differences are paired. A window
+is itself drawn from the training distribution and the network never sees its future, so regressing
+on these labels estimates the expected gain of a decision: a rollout improvement of the prior
+(Bertsekas, Tsitsiklis, Wu, *Rollout algorithms for combinatorial optimization*, 1997).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.agents import checkpoint as ck
+from rlsched.agents.spec import LookaheadSpec, TrainSpec
+from rlsched.envs.problem import PlacementProblem
+from rlsched.errors import SpecError
+from rlsched.observe.placement import Observer, device_choice
+from rlsched.observe.settings import ObservationSettings
+from rlsched.policies.blend import blend
+from rlsched.rng import stream
+from rlsched.sim import state as st
+from rlsched.sim.select import PolicyArrays
+from rlsched.sim.simulate import advance_all, decide_all, run_policy, run_tasks
+from rlsched.sim.state import State, StateArrays
+from rlsched.sim.world import Window, World
+
+F32 = npt.NDArray[np.float32]
+LABELS = "labels.npz"
+SAVE_EVERY = 20
+_METER = {"gpu": (st.C_PLACED_GPU, 1000.0), "cpu": (st.C_PLACED_CPU, 1000.0)}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Decisions and what their candidates led to.
+
+    Parameters
+    ----------
+    candidates : (S, K, F) float32
+    globals : (S, G) float32
+    action_mask : (S, K) int8
+    gain : (S, K) float32
+        What was placed until the end beyond what candidate 0, the prior's own choice, led to:
+        whole GPUs or CPU cores; 0 where the mask is 0.
+    window : (S,) int64
+        Row of the problem's window.
+    """
+
+    candidates: F32
+    globals: F32
+    action_mask: npt.NDArray[np.int8]
+    gain: F32
+    window: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+
+def base_policy(settings: ObservationSettings) -> PolicyArrays:
+    """The prior of the observation as a heuristic the compiled loop runs."""
+    return blend(settings.prior, devices=settings.devices).arrays()
+
+
+def collect(
+    problem: PlacementProblem,
+    spec: TrainSpec,
+    *,
+    keep: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Labels:
+    """Label decisions of every window of a problem.
+
+    Parameters
+    ----------
+    problem : PlacementProblem
+        Windows of the training split.
+    spec : TrainSpec
+        With ``lookahead``.
+    keep : Path, optional
+        File that what is done so far is written to, every few windows; found there, it is gone
+        on from. Windows draw from streams of their own, so the labels are the same.
+    progress : callable, optional
+        Told one line at a time.
+
+    Raises
+    ------
+    SpecError
+        When no decision had more than one candidate, or ``keep`` is of other settings.
+    """
+    look = spec.lookahead
+    if look is None:
+        raise SpecError("looking ahead needs [lookahead] in train.toml.")
+    tied = {"lookahead": look.model_dump(mode="json"), "seed": spec.seed, "windows": len(problem.windows)}
+    parts, first = _found(keep, tied)
+    looker = _Looker(problem.world, spec.placement.observation, look)
+    for i in range(first, len(problem.windows)):
+        parts.extend(looker.label(problem.windows[i], i, stream(spec.seed, "lookahead", i)))
+        if (i + 1) % SAVE_EVERY == 0 or i + 1 == len(problem.windows):
+            if keep is not None and parts:
+                ck.save_arrays(keep, _stacked(parts), {**tied, "done": i + 1})
+            if progress is not None:
+                progress(f"looked ahead from {len(parts):,} decisions of {i + 1}/{len(problem.windows)} windows")
+    if not parts:
+        raise SpecError("no decision of the training windows had a choice: nothing to look ahead from.")
+    return Labels(**_stacked(parts))
+
+
+def _found(keep: Path | None, tied: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    if keep is None or not keep.is_file():
+        return [], 0
+    arrays, meta = ck.load_arrays(keep)
+    for key, value in tied.items():
+        if meta[key] != value:
+            raise SpecError(
+                f"{keep} was made with {key} {meta[key]!r}, now it is {value!r}. Remove it, or name another --out."
+            )
+    rows = len(arrays["window"])
+    return [{name: array[row] for name, array in arrays.items()} for row in range(rows)], int(meta["done"])
+
+
+def _stacked(parts: list[dict[str, Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+class _Looker:
+    """Labels the decisions of one window after the other, with buffers of its own."""
+
+    def __init__(self, world: World, settings: ObservationSettings, look: LookaheadSpec) -> None:
+        self.world, self.look = world, look
+        self.observer = Observer(world, 1, settings)
+        self.devices = device_choice(settings, world)
+        self.base = base_policy(settings)
+
+    def label(self, window: Window, row: int, draw: np.random.Generator) -> list[dict[str, Any]]:
+        """Play one window with the prior; look ahead now and then."""
+        state = self.world.start([window])
+        branches = self.world.start([window] * self.observer.n_candidates)
+        n_tasks = window.hi - window.lo
+        gap = max(1.0, self.look.until * n_tasks / self.look.states)
+        out: list[dict[str, Any]] = []
+        while True:
+            skip = int(draw.geometric(1.0 / gap)) - 1
+            if skip and run_tasks(self.world, state, self.base, skip) < skip:
+                return out
+            task = int(advance_all(self.world, state)[0])
+            if task < 0 or task - window.lo > self.look.until * n_tasks:
+                return out
+            seen = self.observer.observe(state)
+            rows, mask = seen.rows[0].copy(), seen.action_mask[0].copy()
+            allowed = np.flatnonzero(mask)
+            if allowed.size > 1:
+                gain = np.zeros(len(mask), np.float32)
+                gain[allowed] = self._ahead(state, branches, rows[allowed])
+                out.append(
+                    {
+                        "candidates": seen.candidates[0].copy(),
+                        "globals": seen.globals[0].copy(),
+                        "action_mask": mask,
+                        "gain": gain,
+                        "window": np.int64(row),
+                    }
+                )
+            explore = draw.random() < self.look.explore
+            chosen = rows[draw.choice(allowed)] if explore else rows[0]
+            decide_all(self.world, state, np.array([chosen]), self.devices)
+
+    def _ahead(self, state: State, branches: State, machines: npt.NDArray[np.int64]) -> F32:
+        """What each machine leads to, less what the first one does, (len(machines),)."""
+        meter, unit = _METER[self.look.count]
+        n = len(machines)
+        views: list[Any] = [array[:n] for array in branches.arrays]
+        alone: list[Any] = list(state.arrays)
+        for branch, one in zip(views, alone, strict=True):
+            branch[...] = one[0]
+        ahead = State(StateArrays(*views))
+        decide_all(self.world, ahead, machines, self.devices)
+        if self.look.horizon is None:
+            run_policy(self.world, ahead, self.base)
+        else:
+            for k in range(n):
+                run_tasks(self.world, ahead, self.base, self.look.horizon, k)
+        placed = ahead.arrays.counter[:, meter] / unit
+        gain: F32 = (placed - placed[0]).astype(np.float32)
+        return gain
