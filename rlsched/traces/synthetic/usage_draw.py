@@ -89,14 +89,18 @@ class _Tables:
         size = which.size
         phase = rng.random(size).astype(np.float32)
         time = (start_s[:, None] + np.arange(n, dtype=np.int64)[None, :] * step_s) % SECONDS_PER_DAY
-        out: list[F32] = []
-        for r in (0, 1):
-            path = self.day[which[:, None], r, time * DAY_SLOTS // SECONDS_PER_DAY]
-            wave = self.wave[which, r]
-            if wave.any():
-                turn = (time / SECONDS_PER_DAY).astype(np.float32) + phase[:, None]
-                path = path + wave[:, None] * np.cos(np.float32(2 * np.pi) * turn)
-            out.append(path)
+        slot = time * DAY_SLOTS // SECONDS_PER_DAY
+        out: list[F32] = [self.day[which[:, None], r, slot] for r in (0, 1)]
+        waves = [self.wave[which, r] for r in (0, 1)]
+        if any(wave.any() for wave in waves):
+            turn = (time / SECONDS_PER_DAY).astype(np.float32)
+            turn += phase[:, None]
+            turn *= np.float32(2 * np.pi)
+            np.cos(turn, out=turn)
+            for path, wave in zip(out, waves, strict=True):
+                if wave.any():
+                    path += wave[:, None] * turn
+        del time, slot
         cross = self.cross[which][:, None]
         rest = np.sqrt(1 - cross * cross)
         for k, tau in enumerate((0.0, *TAU_S)):
@@ -104,11 +108,14 @@ class _Tables:
             if not weight.any():
                 continue
             cpu = rng.standard_normal((size, n), dtype=np.float32)
-            mem = cross * cpu + rest * rng.standard_normal((size, n), dtype=np.float32)
+            mem = rng.standard_normal((size, n), dtype=np.float32)
+            mem *= rest
+            mem += cross * cpu
             for path, noise, r in ((out[0], cpu, 0), (out[1], mem, 1)):
                 if tau > 0:
                     _remember(noise, float(np.exp(-step_s / tau)))
-                path += weight[:, r : r + 1] * noise
+                noise *= weight[:, r : r + 1]
+                path += noise
         return out[0], out[1]
 
     def shares(self, resource: int, which: npt.NDArray[np.intp], rank: F64, path: F32) -> F32:
