@@ -34,9 +34,10 @@ from rlsched.policies.norm_l2 import NORM_L2
 from rlsched.policies.random import RANDOM
 from rlsched.policies.requested_to_capacity import REQUESTED_TO_CAPACITY
 from rlsched.policies.round_robin import ROUND_ROBIN
+from rlsched.policies.tuning import tune
 from rlsched.policies.worst_fit import WORST_FIT
 
-__all__ = ["BLEND_PREFIX", "POLICIES", "Heuristic", "blend", "find_heuristic", "find_policy", "parse_blend"]
+__all__ = ["BLEND_PREFIX", "POLICIES", "Heuristic", "blend", "find_heuristic", "find_policy", "parse_blend", "tune"]
 
 #: Name → heuristic, in the order of the documentation.
 POLICIES: dict[str, Heuristic] = {
