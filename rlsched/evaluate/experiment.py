@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -86,19 +89,35 @@ class PolicyEntry(Spec):
     ----------
     policy : str
         A name in ``rlsched.policies.POLICIES``, the path of a policy file, or ``tuned_blend``:
-        the blend that ``rlsched tune`` left in the experiment's folder.
+        the blend that ``rlsched tune`` left in the experiment's folder. ``hindsight_blend``: of
+        the finalists of that search, the one that does best on the very windows evaluated; a
+        control, which can never lead.
+    runs : list of str
+        Instead of ``policy``: the same recipe trained from several seeds, one policy each. They
+        stand in one row, and intervals are over windows and training seeds.
     name : str
-        What it is called in tables; the policy's by default.
+        What it is called in tables; the policy's by default, needed with ``runs``.
     lifetime : {"known", "predicted", "unknown"}, optional
         What this policy may see of life spans, instead of ``simulation.lifetime``.
     unknown_lifetime_s : float, optional
         Instead of ``simulation.unknown_lifetime_s``.
     """
 
-    policy: str
+    policy: str = ""
+    runs: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     name: str = ""
     lifetime: Literal["known", "predicted", "unknown"] | None = None
     unknown_lifetime_s: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_policy_or_its_runs(self) -> PolicyEntry:
+        if bool(self.policy) == bool(self.runs):
+            raise ValueError("give policy, or runs (the same recipe trained from several seeds), one of them")
+        if self.runs and not self.name:
+            raise ValueError("runs need a name, by which tables call them all together")
+        if len(set(self.runs)) != len(self.runs):
+            raise ValueError("runs must differ: each is a training seed of its own")
+        return self
 
     @property
     def label(self) -> str:
@@ -249,9 +268,20 @@ class SplitsSpec(Spec):
 
     @model_validator(mode="after")
     def _in_order(self) -> SplitsSpec:
-        flat = [*self.train, *self.validation, *self.test]
-        if any(lo >= hi for lo, hi in (self.train, self.validation, self.test)) or sorted(flat) != flat:
-            raise ValueError("train, validation and test must be [from, to) stretches that follow each other")
+        problems = [
+            f"{name} must be [from, to) with from < to"
+            for name in SPLITS
+            if not getattr(self, name)[0] < getattr(self, name)[1]
+        ]
+        for earlier, later in pairwise(SPLITS):
+            end, begin = getattr(self, earlier)[1], getattr(self, later)[0]
+            if begin < end:
+                problems.append(
+                    f"{later} begins at {begin:g} s, before {earlier} ends at {end:g} s: they overlap, or are not in "
+                    f"order. Let {later} begin at {end:g} s or later"
+                )
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 
@@ -368,6 +398,8 @@ class PlacementExperiment(Spec):
     typical_share : float
         Typical requests cover this share of the train split's tasks; see
         ``rlsched.sim.fragmentation``.
+    bounds : {"none", "lp"}
+        ``lp``: what no policy can beat on the main metric, see ``rlsched.evaluate.bounds``.
     """
 
     kind: Literal["placement"]
@@ -389,6 +421,7 @@ class PlacementExperiment(Spec):
     typical_share: float = Field(default=0.95, gt=0, le=1)
     bootstrap: BootstrapSpec = Field(default_factory=BootstrapSpec)
     tune: TuneSpec | None = None
+    bounds: Literal["none", "lp"] = "none"
 
     @field_validator("simulation")
     @classmethod
@@ -436,6 +469,17 @@ class PlacementExperiment(Spec):
     def options(self) -> PlacementOptions:
         """``[simulation]`` as the simulator takes it."""
         return PlacementOptions(**self.simulation.model_dump())
+
+    @property
+    def problem_sha256(self) -> str:
+        """Of everything that makes the problem: what a tuned blend has to have been tuned on.
+
+        Not of who takes part, on which split, on how many windows, or how it is told.
+        """
+        parts = ("data", "machines", "simulation", "failures", "splits", "main_metric", "typical_share")
+        held: dict[str, Any] = self.model_dump(mode="json", include=set(parts))
+        held["windows"] = self.windows.model_dump(mode="json", exclude={"count"})
+        return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -2,89 +2,71 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rlsched import spec as cards
-from rlsched.errors import SpecError, UserError
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
-from rlsched.evaluate.experiment import ROLES, PlacementExperiment, PolicyEntry, experiment_name
+from rlsched.evaluate.bounds import placement_bounds, why_not
+from rlsched.evaluate.contestants import (
+    TUNED,
+    TUNED_FILE,
+    Contestant,
+    check_contestants,
+    describe,
+    find_contestants,
+    load_tuned,
+    tuned_elsewhere,
+)
+from rlsched.evaluate.experiment import ROLES, PlacementExperiment, experiment_name
 from rlsched.evaluate.failures import make_failures
+from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.inputs import Inputs, read_inputs
-from rlsched.evaluate.metrics import Measured, read_metrics
+from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
 from rlsched.evaluate.results import (
     Document,
     file_sha256,
+    grids,
     origin,
     plain,
     seal,
 )
+from rlsched.evaluate.timeline import placement_timeline
 from rlsched.evaluate.windows import Instances, SplitName, make_instances, train_tasks
-from rlsched.policies import Heuristic, find_policy, parse_blend
+from rlsched.policies import Heuristic
 from rlsched.rng import stream_seed
 from rlsched.sim.events import MachineEvents
 from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.power import PowerCurve
 from rlsched.sim.simulate import check_over, run_policy
+from rlsched.sim.state import State
 from rlsched.sim.world import Typical, World
 
-TUNED = "tuned_blend"
-TUNED_FILE = "tuned.toml"
+__all__ = [
+    "TUNED", "TUNED_FILE", "Arena", "Contestant", "Progress", "check_contestants", "describe", "describe_windows",
+    "find_contestants", "load_tuned", "open_arena", "play", "run", "tuned_elsewhere",
+]  # fmt: skip
+#: The metric with a bound where a warm-up precedes the metered part.
+FROM_EMPTY = "rejected_cpu_from_empty_share"
+#: What a report draws as parts of a whole.
+PARTS = [
+    {
+        "title": "What tasks were turned away for",
+        "unit": "tasks",
+        "metrics": [name for name in METRICS if name.startswith("rejected_for_")],
+    }
+]
 #: Told what is being done and the share that is done.
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A policy under the name it has in tables.
-
-    Parameters
-    ----------
-    name : str
-    policy : Heuristic, or a learned policy
-        A learned one has ``run(world, state, progress=None)``, which brings every copy of the
-        state to the end of its window, and ``stochastic``.
-    lifetime, unknown_lifetime_s
-        What it may see of life spans, where that differs from the experiment's.
-    tuned : dict
-        What ``tuned.toml`` says of the blend, for one that was tuned.
-    """
-
-    name: str
-    policy: Any
-    lifetime: str | None = None
-    unknown_lifetime_s: float | None = None
-    tuned: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def stochastic(self) -> bool:
-        """True when it draws random numbers, so that seeds matter."""
-        if isinstance(self.policy, Heuristic):
-            return self.policy.choice == "random" or self.policy.devices == "random"
-        return bool(getattr(self.policy, "stochastic", False))
-
-    @property
-    def needs_typical(self) -> bool:
-        """True when it measures fragmentation."""
-        return bool(getattr(self.policy, "needs_typical", False))
-
-    @property
-    def needs_residents(self) -> bool:
-        """True when it looks at the tasks already on a machine."""
-        return bool(getattr(self.policy, "needs_residents", True))
-
-    def options(self, base: PlacementOptions) -> PlacementOptions:
-        """The experiment's options, with what this policy may see."""
-        seen = {"lifetime": self.lifetime, "unknown_lifetime_s": self.unknown_lifetime_s}
-        changes: dict[str, Any] = {key: value for key, value in seen.items() if value is not None}
-        return dataclasses.replace(base, **changes)
 
 
 @dataclass(frozen=True)
@@ -151,15 +133,21 @@ def run(
     inputs = read_inputs(spec, card.parent, data_root)
     arena = open_arena(spec, inputs, spec.split)
     check_contestants(contestants, spec.options)
-    rows = play(arena, contestants, spec.seeds, progress)
+    built: dict[Any, World] = {}
+    rows = play(arena, contestants, spec.seeds, progress, main_metric=spec.main_metric, built=built)
+    bounds, no_bound = find_bounds(spec, arena, contestants[0], built, progress)
     bootstrap = Bootstrap(spec.bootstrap.resamples, spec.bootstrap.level, spec.bootstrap.seed)
     roles = {role: name for role in ROLES if (name := getattr(spec.references, role))}
     names = [one.name for one in contestants]
     judged = (spec.main_metric, *(one for one in spec.judged if one != spec.main_metric))
-    document = assemble(
-        experiment_name(card), rows, bootstrap, spec.main_metric, judged, [r for r in roles.values() if r in names]
-    )
+    references = [one for one in roles.values() if one in names]
+    controls = {one.name: one.control for one in contestants if one.control}
     name = experiment_name(card)
+    document = assemble(
+        name, rows, bootstrap, spec.main_metric, judged, references, bounds=bounds, controls=list(controls)
+    )
+    compared = document["provenance"]
+    followed = [one for one in contestants if one.name in (compared["leader"], *references)]
     command = " ".join(["rlsched evaluate", name, *(f"--set {shlex.quote(text)}" for text in overrides)])
     provenance = {
         **origin(command),
@@ -171,99 +159,76 @@ def run(
         "set": list(overrides),
         "split": spec.split,
         "main_metric": spec.main_metric,
-        "metrics": list(spec.shown),
+        "metrics": [*spec.shown, *(one.metric for one in bounds[:1] if one.metric not in spec.shown)],
         "references": roles,
+        "leader": compared["leader"],
+        "controls": controls,
         "not_run": [one for one in roles.values() if one not in names],
         "data": list(inputs.sources),
-        "tuned_elsewhere": [one.name for one in contestants if tuned_elsewhere(one, inputs)],
+        "problem_sha256": spec.problem_sha256,
+        "tuned_elsewhere": [one.name for one in contestants if tuned_elsewhere(one, inputs, spec)],
         "seeds": list(spec.seeds),
         "policies": [describe(one) for one in contestants],
         **describe_windows(arena),
+        "parts": PARTS,
+        "no_bound": no_bound,
         "bootstrap": {**spec.bootstrap.model_dump(), "over": "windows and seeds, paired"},
-        "comparisons": document["provenance"],
+        "comparisons": compared,
         "seconds": round(time.monotonic() - began, 1),
     }
-    return {**document, "provenance": seal(provenance)}
+    timeline = follow(arena, followed, spec, document, built)
+    return {**document, "timeline": timeline, "provenance": seal(provenance)}
 
 
-def find_contestants(entries: Sequence[PolicyEntry], folder: Path) -> list[Contestant]:
-    """Look every policy up; ``tuned_blend`` is the one in the experiment's folder.
-
-    Raises
-    ------
-    SpecError
-        Every unknown policy at once.
-    """
-    out: list[Contestant] = []
-    faults: list[UserError] = []
-    for entry in entries:
-        try:
-            policy, tuned = (
-                load_tuned(folder / TUNED_FILE) if entry.policy == TUNED else (find_policy(entry.policy), {})
-            )
-        except UserError as error:
-            faults.append(error)
-            continue
-        out.append(Contestant(entry.label, policy, entry.lifetime, entry.unknown_lifetime_s, tuned))
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
-        raise SpecError("\n  ".join([f"{len(faults)} problems with policies:", *map(str, faults)]))
-    return out
-
-
-def load_tuned(path: Path) -> tuple[Heuristic, dict[str, Any]]:
-    """The blend that ``rlsched tune`` left in an experiment's folder.
+def find_bounds(
+    spec: PlacementExperiment,
+    arena: Arena,
+    contestant: Contestant,
+    built: dict[Any, World],
+    progress: Progress | None = None,
+) -> tuple[list[Bound], str]:
+    """The bounds a card asks for, on the main metric, or else on the one that counts from the empty cluster.
 
     Returns
     -------
-    (Heuristic, dict)
-        The blend, and everything the file says of it.
-
-    Raises
-    ------
-    SpecError
-        When it is not there, or is not such a file.
+    (list of Bound, str)
+        Without any, why there are none; ``""`` where none was asked for.
     """
-    if not path.is_file():
-        raise SpecError(
-            f"policy {TUNED!r}: there is no {TUNED_FILE} beside the experiment's card. Make it with "
-            f"'rlsched tune {path.parent.name}'."
-        )
-    tuned = cards.read_toml(path)
-    text = tuned.get("policy")
-    if not isinstance(text, str):
-        raise SpecError(f"policy {TUNED!r}: {path} has no key policy. Make it again with 'rlsched tune'.")
-    return dataclasses.replace(parse_blend(text), name=TUNED), tuned
+    if spec.bounds == "none":
+        return [], ""
+    world, windows, clock = arena.world(contestant, built), arena.instances.windows, arena.instances.clock
+    objection = why_not(world, windows, spec.main_metric, clock=clock)
+    for metric in (spec.main_metric, FROM_EMPTY):
+        if not why_not(world, windows, metric, clock=clock):
+            return placement_bounds(world, windows, metric, clock=clock, progress=progress), objection
+    return [], objection
 
 
-def tuned_elsewhere(contestant: Contestant, inputs: Inputs) -> bool:
-    """True for a tuned blend whose data were not those of this experiment."""
-    return bool(contestant.tuned) and contestant.tuned.get("data_sha256", {}) != inputs.sha256
-
-
-def check_contestants(contestants: Sequence[Contestant], options: PlacementOptions) -> None:
-    """Refuse policies that the simulation cannot run.
-
-    Raises
-    ------
-    SpecError
-        When a policy measures fragmentation and the simulation does not, or measures it in
-        something else.
-    """
+def follow(
+    arena: Arena,
+    contestants: Sequence[Contestant],
+    spec: PlacementExperiment,
+    document: Document,
+    built: dict[Any, World],
+) -> dict[str, Any] | None:
+    """The window on which the contestants differ most, played again and told over time."""
+    values = grids(document["rows"], [spec.main_metric])
+    means = [values[one.name][spec.main_metric].mean(axis=1) for one in contestants]
+    if not means or np.isnan(means).all():
+        return None
+    spread = (
+        np.nanmax(means, axis=0) - np.nanmin(means, axis=0) if not np.isnan(means).any() else np.zeros(len(means[0]))
+    )
+    window = arena.instances.windows[int(np.nanargmax(spread))]
+    states = []
     for one in contestants:
-        wanted = getattr(one.policy, "fragmentation", options.fragmentation)
-        if wanted != options.fragmentation:
-            raise SpecError(
-                f"policy {one.name!r} was trained with fragmentation = {wanted!r}: simulation.fragmentation is "
-                f"{options.fragmentation!r}. Set it to {wanted!r}."
-            )
-    blind = [one.name for one in contestants if one.needs_typical] if options.fragmentation == "none" else []
-    if blind:
-        raise SpecError(
-            f'policy {blind[0]!r} scores by fragmentation, which simulation.fragmentation = "none" does not measure. '
-            'Set it to "gpu" or "cpu".'
-        )
+        world = arena.world(one, built)
+        seed, policy = one.members(spec.seeds)[0]
+        state = world.start([window], [stream_seed(seed or 0, "window", window.name)])
+        _run(policy, world, state)
+        states.append((one.name, state))
+    shown = placement_timeline(world, states, clock=arena.instances.clock)
+    return None if shown is None else {"window": window.name, **shown}
 
 
 def open_arena(spec: PlacementExperiment, inputs: Inputs, split: SplitName, *, count: int | None = None) -> Arena:
@@ -281,9 +246,25 @@ def open_arena(spec: PlacementExperiment, inputs: Inputs, split: SplitName, *, c
 
 
 def play(
-    arena: Arena, contestants: Sequence[Contestant], seeds: Sequence[int], progress: Progress | None = None
+    arena: Arena,
+    contestants: Sequence[Contestant],
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+    *,
+    main_metric: str = "",
+    built: dict[Any, World] | None = None,
 ) -> list[dict[str, Any]]:
     """Run every contestant on every window, and on every seed where it draws random numbers.
+
+    Parameters
+    ----------
+    arena, contestants, seeds
+        A contestant of several training runs plays each, its seeds 0, 1, ... those of training.
+    progress : callable, optional
+    main_metric : str
+        Of which the best in hindsight is taken, for controls.
+    built : dict, optional
+        Keeps the worlds that were built.
 
     Returns
     -------
@@ -293,13 +274,15 @@ def play(
     """
     windows = arena.instances.windows
     size = sum(window.hi - window.lo for window in windows)
-    total = size * sum(len(seeds) if one.stochastic else 1 for one in contestants)
-    built: dict[Any, World] = {}
-    rows: list[dict[str, Any]] = []
+    jobs = [(one, each) for one in contestants for each in (one.each_finalist() if one.finalists else [one])]
+    total = size * sum(len(each.members(seeds)) for _, each in jobs)
+    built = {} if built is None else built
+    played: dict[str, list[list[dict[str, Any]]]] = {}
     done = 0
-    for contestant in contestants:
-        world = arena.world(contestant, built)
-        for seed in seeds if contestant.stochastic else (None,):
+    for contestant, each in jobs:
+        world = arena.world(each, built)
+        rows: list[dict[str, Any]] = []
+        for seed, policy in each.members(seeds):
             at = done
 
             def tell(asked: int, name: str = contestant.name) -> None:
@@ -310,33 +293,35 @@ def play(
 
             streams = [stream_seed(seed or 0, "window", window.name) for window in windows]
             state = world.start(windows, streams)
-            if isinstance(contestant.policy, Heuristic):
-                run_policy(world, state, contestant.policy.arrays(), progress=tell)
-            else:
-                contestant.policy.run(world, state, progress=tell)
+            _run(policy, world, state, tell)
             check_over(state)
             done += size
             for copy, window in enumerate(windows):
                 measured = Measured.of(world, state, copy, clock=arena.instances.clock)
                 metrics = {name: plain(value) for name, value in read_metrics(measured).items()}
                 rows.append({"policy": contestant.name, "window": window.name, "seed": seed, **metrics})
-    return rows
+        played.setdefault(contestant.name, []).append(rows)
+    return [row for tries in played.values() for row in _best(tries, main_metric)]
 
 
-def describe(contestant: Contestant) -> dict[str, Any]:
-    """A contestant for provenance: what it is, and where it is from."""
-    policy = contestant.policy
-    out: dict[str, Any] = {"name": contestant.name, "policy": getattr(policy, "name", contestant.name)}
+def _best(tries: list[list[dict[str, Any]]], metric: str) -> list[dict[str, Any]]:
+    """The rows with the best mean, the first on ties; all there are of one try."""
+    if len(tries) == 1:
+        return tries[0]
+    sign = 1.0 if METRICS[metric].better == "down" else -1.0
+
+    def score(rows: list[dict[str, Any]]) -> float:
+        values = [row[metric] for row in rows]
+        return math.inf if None in values else sign * math.fsum(values) / len(values)
+
+    return min(tries, key=score)
+
+
+def _run(policy: Any, world: World, state: State, tell: Callable[[int], None] | None = None) -> None:
     if isinstance(policy, Heuristic):
-        out |= {"weights": dict(policy.weights), "choice": policy.choice, "devices": policy.devices}
-    out |= {"doc": getattr(policy, "doc", ""), "source": getattr(policy, "source", "")}
-    metadata = getattr(policy, "metadata", None)
-    if isinstance(metadata, dict):
-        out["metadata"] = plain(metadata)
-    if contestant.tuned:
-        out["tuned"] = plain(contestant.tuned)
-    seen = {"lifetime": contestant.lifetime, "unknown_lifetime_s": contestant.unknown_lifetime_s}
-    return {**out, **{key: value for key, value in seen.items() if value is not None}}
+        run_policy(world, state, policy.arrays(), progress=tell)
+    else:
+        policy.run(world, state, progress=tell)
 
 
 def describe_windows(arena: Arena) -> dict[str, Any]:

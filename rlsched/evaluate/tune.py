@@ -239,6 +239,7 @@ def run_tune(
         "command": f"rlsched tune {experiment_name(card)}{sets}",
         "seed": family.seed,
         "card_sha256": file_sha256(card),
+        "problem_sha256": loaded.spec.problem_sha256,
         "data_sha256": inputs.sha256,
     }
 
