@@ -13,3 +13,8 @@ gymnasium.register(
     entry_point="rlsched.envs.placement:PlacementEnv",
     vector_entry_point="rlsched.envs.vector:PlacementVectorEnv",
 )
+gymnasium.register(
+    id="rlsched/Consolidation-v0",
+    entry_point="rlsched.envs.consolidation:ConsolidationEnv",
+    vector_entry_point="rlsched.envs.consolidation:ConsolidationVectorEnv",
+)

@@ -12,14 +12,16 @@ import numpy.typing as npt
 from rlsched.errors import OurBug, TraceError
 from rlsched.sim.consolidation import kernel
 from rlsched.sim.consolidation.meters import Checkpoint, Meters
-from rlsched.sim.consolidation.policy import ConsolidationPolicy, policy_code
+from rlsched.sim.consolidation.policy import ConsolidationPolicy, PolicyCode, policy_code
 from rlsched.sim.consolidation.state import FINE, TICK, State, scratch
 from rlsched.sim.consolidation.world import World
-from rlsched.sim.consolidation.worlds import stack
+from rlsched.sim.consolidation.worlds import WorldsCode, stack
 from rlsched.sim.semantics import Semantics
 
 Bool = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
+
+Policies = Sequence[ConsolidationPolicy] | PolicyCode
 
 _NO_LOG: F64 = np.zeros((0, 0, 0))
 
@@ -77,14 +79,19 @@ class Simulator:
         """Decisions of a whole run."""
         return len(self.world.tick_times(self.semantics)) - (not self.semantics.first_interval_free)
 
-    def begin(self, state: State, policies: Sequence[ConsolidationPolicy], which: Bool | None = None) -> None:
-        """Place the VMs of new copies and run them to their first decision.
+    @property
+    def stacked(self) -> WorldsCode:
+        """The worlds as the kernel reads them."""
+        return self._w
+
+    def begin(self, state: State, policies: Policies, which: Bool | None = None) -> None:
+        """Place the VMs of copies and run them to their first decision, whatever they did before.
 
         Parameters
         ----------
         state : State
             As :meth:`State.new` makes it; written to.
-        policies : sequence of ConsolidationPolicy
+        policies : sequence of ConsolidationPolicy, or PolicyCode
             One a copy.
         which : (N,) bool, optional
             Copies concerned; all by default.
@@ -97,7 +104,7 @@ class Simulator:
         self._drive(state, policies, which, True, 0, _NO_LOG)
         self._check(state)
 
-    def tick(self, state: State, policies: Sequence[ConsolidationPolicy], which: Bool | None = None) -> None:
+    def tick(self, state: State, policies: Policies, which: Bool | None = None) -> None:
         """Take one decision in each copy and run to the next; ``state.code.done`` says which are over."""
         self._drive(state, policies, which, False, 1, _NO_LOG)
 
@@ -128,16 +135,17 @@ class Simulator:
     def _drive(
         self,
         state: State,
-        policies: Sequence[ConsolidationPolicy],
+        policies: Policies,
         which: Bool | None,
         fresh: bool,
         ticks: int,
         log: F64,
     ) -> None:
-        if len(policies) != len(state):
-            raise ValueError(f"one policy a copy is needed: got {len(policies)} for {len(state)} copies.")
+        code = policies if isinstance(policies, PolicyCode) else policy_code(policies)
+        if len(code.kind) != len(state):
+            raise ValueError(f"one policy a copy is needed: got {len(code.kind)} for {len(state)} copies.")
         mask = np.ones(len(state), np.bool_) if which is None else np.asarray(which, np.bool_)
-        kernel.drive(self._w, self._q, state.code, policy_code(policies), self._x, mask, fresh, ticks, log)
+        kernel.drive(self._w, self._q, state.code, code, self._x, mask, fresh, ticks, log)
 
     def _check(self, state: State) -> None:
         bad = np.flatnonzero(state.code.fault != FINE)

@@ -307,7 +307,15 @@ def _rectangle(usage: Usage) -> F64:
     return usage.cpu_share.reshape(len(usage), int(lengths[0])).T.copy()
 
 
-def planetlab_world(usage: Usage, semantics: Semantics, *, seed: int = 0, n_hosts: int = 800) -> World:
+def planetlab_world(
+    usage: Usage,
+    semantics: Semantics,
+    *,
+    seed: int = 0,
+    n_hosts: int = 800,
+    host_mem_mib: int | None = None,
+    n_vms: int | None = None,
+) -> World:
     """Build the PlanetLab scenario of CloudSim from one day of usage.
 
     Parameters
@@ -320,6 +328,16 @@ def planetlab_world(usage: Usage, semantics: Semantics, *, seed: int = 0, n_host
         Root seed, for ``vm_order = "shuffled"``.
     n_hosts : int
         Machines; even rows are HP ML110 G4, odd ones G5.
+    host_mem_mib : int, optional
+        Memory of every machine instead of the scenario's 4 GiB. With those, memory and not CPU
+        decides how many machines are needed wherever ``memory_counts``.
+    n_vms : int, optional
+        So many of the day's series, sampled without replacement by ``seed``; all by default.
+
+    Raises
+    ------
+    TraceError
+        When the samples are not those of a day, or there are not so many series.
 
     Returns
     -------
@@ -336,17 +354,21 @@ def planetlab_world(usage: Usage, semantics: Semantics, *, seed: int = 0, n_host
             f"a PlanetLab day has {PLANETLAB_SAMPLES} samples of {PLANETLAB_STEP_S} s: got {load.shape[0]} of "
             f"{usage.step_s} s in {usage.source}. Use World.from_columns for other series."
         )
-    n = load.shape[1]
+    if n_vms is not None and not 1 <= n_vms <= load.shape[1]:
+        raise TraceError(f"n_vms must lie in 1..{load.shape[1]}, the series of {usage.source}: got {n_vms}.")
+    n = load.shape[1] if n_vms is None else n_vms
     order = np.arange(n)
+    if n_vms is not None:
+        order = np.sort(rng.stream(seed, "vm_sample").choice(load.shape[1], size=n, replace=False))
     if semantics.vm_order == "shuffled":
-        order = rng.stream(seed, "vm_order").permutation(n)
+        order = order[rng.stream(seed, "vm_order").permutation(n)]
     host = [PLANETLAB_HOSTS[row % 2] for row in range(n_hosts)]
     vm = [PLANETLAB_VMS[row // math.ceil(n / 4)] for row in range(n)]
     names = [name for *_, name in PLANETLAB_HOSTS]
     return World(
         host_cpu=np.array([cpu for cpu, *_ in host]),
         host_core=np.array([core for _, core, *_ in host]),
-        host_mem=np.array([mem for *_, mem, _ in host]),
+        host_mem=np.array([mem if host_mem_mib is None else host_mem_mib for *_, mem, _ in host]),
         host_curve=np.array([names.index(name) for *_, name in host]),
         curves=tuple(POWER_CURVES[name] for name in names),
         vm_cpu=np.array([cpu for cpu, _ in vm]),

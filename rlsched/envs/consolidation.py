@@ -1,0 +1,161 @@
+"""``rlsched/Consolidation-v0``: a decision per tick about who moves where; one copy, and ``N`` in one compiled call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from rlsched.envs.consolidation_card import resolve
+from rlsched.envs.consolidation_episodes import ConsolidationEpisodes
+from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
+from rlsched.envs.consolidation_spaces import knob_space, observation_space
+from rlsched.errors import PolicyError, SpecError
+from rlsched.rng import stream_seed
+
+Array = npt.NDArray[Any]
+CARD = "consolidation"
+
+
+class ConsolidationEnv(gymnasium.Env[Any, Any]):
+    """Decide at every tick what counts as overload, how full receivers get, and which machines are emptied.
+
+    Parameters
+    ----------
+    problem : ConsolidationProblem, optional
+        Worlds and semantics; by default those of ``card``.
+    settings : ConsolidationSettings, optional
+        What is done and rewarded; by default those of ``card``.
+    card : str
+        Name or path of an environment card, used for what is not given.
+
+    Notes
+    -----
+    Observation: ``rlsched.observe.consolidation_features``. Action: overload threshold, placement
+    cap and evacuation, three numbers in the ranges of ``settings.ranges``; outside them, or NaN,
+    ``PolicyError``. ``info["reward_terms"]`` has the parts of the reward. An episode is a world
+    from its first tick to its last, and is truncated there.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(
+        self,
+        problem: ConsolidationProblem | None = None,
+        settings: ConsolidationSettings | None = None,
+        card: str = CARD,
+    ) -> None:
+        problem, settings = resolve(problem, settings, card)
+        self.episodes = ConsolidationEpisodes(problem, settings, 1)
+        self.observation_space = observation_space(problem, settings)
+        self.action_space = knob_space(settings)
+        self._root: int | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin the next episode; with a seed, the first of that seed."""
+        super().reset(seed=seed)
+        if options:
+            raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
+        if seed is not None or self._root is None:
+            self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
+            self.episodes.seed(copy_seeds(self._root, 1))
+        self.episodes.begin(np.zeros(1, np.int64))
+        return self.episodes.out[0].copy(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Set the knobs and run to the next tick."""
+        if self._root is None:
+            raise PolicyError("the environment was never reset: call reset() before step().")
+        reward, terminated, truncated = self.episodes.step(np.asarray(action)[None])
+        info: dict[str, Any] = {"reward_terms": self.episodes.terms(0)}
+        if truncated[0]:
+            info |= self.episodes.episode(0)
+        return self.episodes.out[0].copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+
+class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
+    """``num_envs`` copies of :class:`ConsolidationEnv`, stepped together.
+
+    Parameters
+    ----------
+    num_envs : int
+    problem, settings, card
+        As there.
+    copy : bool
+        False hands out the buffers themselves: an observation then stays as it was until the
+        step after the next one.
+
+    Notes
+    -----
+    Autoreset is **same-step**: the observation of a copy whose episode ends is already the first
+    of its next episode; the last one is in ``infos["final_obs"]``, its info in
+    ``infos["final_info"]``. Copy ``n`` replays what a single environment with its seed would,
+    whatever ``num_envs`` is.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        problem: ConsolidationProblem | None = None,
+        settings: ConsolidationSettings | None = None,
+        card: str = CARD,
+        copy: bool = True,
+    ) -> None:
+        if num_envs < 1:
+            raise SpecError(f"num_envs must be >= 1: got {num_envs}.")
+        problem, settings = resolve(problem, settings, card)
+        self.num_envs, self.copy = num_envs, copy
+        self.episodes = ConsolidationEpisodes(problem, settings, num_envs)
+        self.single_observation_space = observation_space(problem, settings)
+        self.single_action_space = knob_space(settings)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._began = False
+
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin the next episode of every copy; with a seed (one, or one a copy), the first of it."""
+        if options:
+            raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
+        if isinstance(seed, (list, tuple, np.ndarray)):
+            if len(seed) != self.num_envs:
+                raise SpecError(f"need one seed a copy: got {len(seed)} for {self.num_envs} copies.")
+            self.episodes.seed(np.array([copy_seeds(int(one), 1)[0] for one in seed], np.int64))
+        elif seed is not None:
+            super().reset(seed=seed)
+            self.episodes.seed(copy_seeds(seed, self.num_envs))
+        elif not self._began:
+            self.episodes.seed(copy_seeds(int(self.np_random.integers(2**31)), self.num_envs))
+        self._began = True
+        self.episodes.begin(np.arange(self.num_envs))
+        return self._observation(), {}
+
+    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        """Set every copy's knobs and run to its next tick."""
+        if not self._began:
+            raise PolicyError("the environment was never reset: call reset() before step().")
+        reward, terminated, truncated = self.episodes.step(np.asarray(actions))
+        reward = reward.copy()
+        ended = np.flatnonzero(terminated | truncated)
+        infos: dict[str, Any] = {}
+        if ended.size:
+            for n in ended:
+                last = {"final_obs": self.episodes.out[n].copy(), "final_info": self.episodes.episode(int(n))}
+                infos = self._add_info(infos, last, int(n))
+            self.episodes.begin(ended)
+        return self._observation(), reward, terminated, truncated, infos
+
+    def _observation(self) -> Any:
+        return self.episodes.out.copy() if self.copy else self.episodes.out
+
+
+def copy_seeds(root: int, n_copies: int) -> npt.NDArray[np.int64]:
+    """Seed of each copy: depends on the root and its number only."""
+    return np.array([stream_seed(root, "consolidation", n) for n in range(n_copies)], np.int64)
