@@ -17,7 +17,7 @@ _HOME = {
     "Signal": "rlsched.traces.columns",
     "Trace": "rlsched.traces.columns",
     "Usage": "rlsched.traces.columns",
-    "load_policy": "rlsched.policies.learned",
+    "load_policy": "rlsched.policies.library",
     "read_demand": "rlsched.traces.read",
     "read_machines": "rlsched.traces.read",
     "read_signal": "rlsched.traces.read",
@@ -43,7 +43,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rlsched.evaluate.library import evaluate
-    from rlsched.policies.learned import load_policy
+    from rlsched.policies.library import load_policy
     from rlsched.traces.columns import Demand, Machines, Signal, Trace, Usage
     from rlsched.traces.read import read_demand, read_machines, read_signal, read_trace, read_usage
 

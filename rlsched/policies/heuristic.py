@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rlsched.errors import SpecError, did_you_mean
+from rlsched.policies.library.placing import HeuristicDoor
 
 if TYPE_CHECKING:
     from rlsched.sim.select import PolicyArrays
@@ -18,7 +19,7 @@ DEVICES = ("best", "score", "random")
 
 
 @dataclass(frozen=True)
-class Heuristic:
+class Heuristic(HeuristicDoor):
     """How to choose a machine for a task.
 
     Every machine that can hold the task gets the weighted sum of the rules; the largest wins,

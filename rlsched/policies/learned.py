@@ -20,6 +20,8 @@ from rlsched.assets import find_asset
 from rlsched.errors import PolicyError, SpecError, did_you_mean
 from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES, SCHEMA_VERSION
 from rlsched.observe.settings import ObservationSettings
+from rlsched.policies.library.placing import LearnedDoor
+from rlsched.policies.library.terms import terms_of
 
 if TYPE_CHECKING:
     from rlsched.sim.state import State
@@ -41,7 +43,7 @@ REQUIRED = ("kind", "schema_version", "candidate_features", "global_features", "
 Choose = Callable[[dict[str, npt.NDArray[Any]]], npt.NDArray[np.int64]]
 
 
-class LearnedPolicy:
+class LearnedPolicy(LearnedDoor):
     """A trained network that places tasks; deterministic and greedy. Made by :func:`load_policy`.
 
     Parameters
@@ -209,6 +211,7 @@ def load_policy(name: str | Path) -> LearnedPolicy:
     metadata = decode(session.get_modelmeta().custom_metadata_map, path)
     _check_signature(session, path)
     settings = _settings(metadata, path)
+    terms_of(metadata, str(path))
     policy = LearnedPolicy(metadata["name"], str(metadata.get("doc", "")), settings, metadata, session)
     _probe(policy, path)
     return policy

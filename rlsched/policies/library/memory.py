@@ -1,0 +1,192 @@
+"""Scores kept between questions: renewed only on machines that changed.
+
+All of it is derived from what was asked, and rebuilt from nothing: a fresh memory answers the
+same. It pays because a scheduler asks again and again about a cluster of which one or two
+machines changed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.policies.library import cluster as cl
+from rlsched.policies.library.request import Request
+from rlsched.policies.library.rules import PLAIN_RULES, Scale, fits, fragment_now, part_of
+from rlsched.policies.library.terms import Terms
+from rlsched.sim.rules import RULES, TIMED
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+#: Memory that kept scores may take, bytes.
+BUDGET = 128 * 2**20
+#: Different states of machines that are numbered before the numbers start anew.
+_MOST_STATES = 1_000_000
+
+
+class Memory:
+    """What is kept of one policy's questions.
+
+    Parameters
+    ----------
+    blends : sequence of mapping of str to float
+        Heuristics that are scored, the prior first.
+    terms : Terms
+    shape : tuple of points
+        Of ``requested_to_capacity``.
+    gains : bool
+        Keep the gain in fragmentation besides.
+    """
+
+    def __init__(
+        self,
+        blends: Sequence[Mapping[str, float]],
+        terms: Terms,
+        shape: tuple[tuple[float, float], ...] = ((0.0, 0.0), (100.0, 100.0)),
+        *,
+        gains: bool = False,
+    ) -> None:
+        self.blends, self.terms, self.shape = [dict(blend) for blend in blends], terms, shape
+        self.gains = gains
+        self.timed = [any(RULES.index(rule) in TIMED for rule in blend) for blend in self.blends]
+        self._forget()
+
+    def _forget(self) -> None:
+        self.scale: Scale | None = None
+        self._fixed: tuple[I64, F64, tuple[str, ...]] | None = None
+        self._whole, self._device = np.empty((0, 0), np.int64), np.empty((0, 0), np.int64)
+        self._state_of: dict[bytes, int] = {}
+        self._kept: OrderedDict[tuple[int, ...], tuple[F64, I64]] = OrderedDict()
+
+    def look(self, cluster: cl.Cluster) -> Scale:
+        """Find what changed since the last look; fills the cluster's fragmentation.
+
+        Returns
+        -------
+        Scale
+        """
+        fixed = (cluster.whole[cl.CAP_CPU : cl.KIND], cluster.real[: cl.EXIT], cluster.models)
+        same = (
+            self._fixed is not None
+            and self._whole.shape == cluster.whole.shape
+            and fixed[2] == self._fixed[2]
+            and np.array_equal(fixed[0], self._fixed[0])
+            and np.array_equal(fixed[1], self._fixed[1], equal_nan=True)
+        )
+        if not same or self.scale is None:
+            self._forget()
+            self.scale = self._scale(cluster)
+            self._fixed = (fixed[0].copy(), fixed[1].copy(), fixed[2])
+            n = len(cluster)
+            self.version, self.state = np.zeros(n, np.int64), np.zeros(n, np.int64)
+            self.frag = np.zeros(n)
+            changed = np.arange(n)
+        else:
+            differs = (self._whole[: cl.CAP_CPU] != cluster.whole[: cl.CAP_CPU]).any(axis=0)
+            if cluster.device.size:
+                differs |= (self._device != cluster.device).any(axis=1)
+                differs |= (self._whole[cl.KIND :] != cluster.whole[cl.KIND :]).any(axis=0)
+            changed = np.flatnonzero(differs)
+        if changed.size:
+            self.version[changed] += 1
+            if self.terms.fragmentation != "none":
+                self.frag[changed] = fragment_now(self.scale, part_of(cluster, changed))
+            self._number(cluster, changed)
+            self._whole, self._device = cluster.whole.copy(), cluster.device.copy()
+        cluster.real[cl.FRAG] = self.frag
+        return self.scale
+
+    def scores(self, cluster: cl.Cluster, r: Request) -> tuple[F64, Bool]:
+        """Score every machine by every blend.
+
+        Returns
+        -------
+        total : (B + 1, M) float64
+            ``-inf`` where the request does not fit; the last row is the gain in fragmentation.
+        able : (M,) bool
+        """
+        scale = self.look(cluster)
+        kept = self._kept.pop(r.size, None)
+        if kept is None:
+            kept = (np.full((len(self.blends) + 1, len(cluster)), -np.inf), np.full(len(cluster), -1, np.int64))
+        total, seen = kept
+        stale = np.flatnonzero(seen != self.version)
+        if stale.size:
+            total[:, stale] = self._score(cluster, scale, r, stale, timed=False)
+            seen[stale] = self.version[stale]
+        self._kept[r.size] = kept
+        while len(self._kept) > 1 and len(self._kept) * (total.nbytes + seen.nbytes) > BUDGET:
+            self._kept.popitem(last=False)
+        out = total.copy()
+        able = out[0] > -np.inf
+        if any(self.timed):
+            rows = np.flatnonzero(able)
+            fresh = self._score(cluster, scale, r, rows, timed=True)
+            for blend in np.flatnonzero(self.timed):
+                out[blend, rows] = fresh[blend]
+        return out, able
+
+    def alike(self, cluster: cl.Cluster, row: int) -> Bool:
+        """True for machines in equal state with one, (M,)."""
+        same: Bool = self.state == self.state[row]
+        if self.terms.residents:
+            same &= cluster.real[cl.EXIT] == cluster.real[cl.EXIT, row]
+        return same
+
+    def _score(self, cluster: cl.Cluster, s: Scale, r: Request, rows: I64, *, timed: bool) -> F64:
+        out = np.full((len(self.blends) + 1, rows.size), -np.inf)
+        m = part_of(cluster, rows)
+        able = np.flatnonzero(fits(m, r))
+        if not able.size:
+            return out
+        # Machines of one state and kinds score alike: each is computed once.
+        spread: I64 | None = None
+        if able.size > 64 and not timed:
+            keys = np.column_stack([self.state[rows[able]], m.whole[cl.KIND :, able].T])
+            _, first, spread = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+            at = rows[able[first]]
+        else:
+            at = rows[able]
+        m = part_of(cluster, at)
+        single: dict[str, F64] = {}
+        for blend, weights in enumerate(self.blends):
+            if self.timed[blend] and not timed:
+                out[blend, able] = 0.0  # fits; scored afresh at every question
+                continue
+            total = np.zeros(at.size)
+            for rule, weight in weights.items():
+                if rule not in single:
+                    single[rule] = PLAIN_RULES[rule](s, m, r)
+                total += weight * single[rule]
+            out[blend, able] = total if spread is None else total[spread.reshape(-1)]
+        if self.gains and not timed:
+            gain = single["fragmentation"] if "fragmentation" in single else PLAIN_RULES["fragmentation"](s, m, r)
+            out[-1, able] = gain if spread is None else gain[spread.reshape(-1)]
+        return out
+
+    def _number(self, cluster: cl.Cluster, changed: I64) -> None:
+        """Number the states of machines: equal numbers, equal states."""
+        if len(self._state_of) > _MOST_STATES:
+            self._state_of, changed = {}, np.arange(len(cluster))
+        room = cluster.room_of(changed)
+        numbers = self._state_of
+        self.state[changed] = [numbers.setdefault(row.tobytes(), len(numbers)) for row in room]
+
+    def _scale(self, cluster: cl.Cluster) -> Scale:
+        terms = self.terms
+        typical = terms.typical_i.copy()
+        typical[:, 4] = cluster.mask_of(terms.gpu_models, typical[:, 4])
+        return Scale(
+            int(cluster.whole[cl.CAP_CPU].max()),
+            int(cluster.whole[cl.CAP_GPU].max()),
+            terms.fragmentation,
+            typical,
+            terms.typical_p,
+            terms.lifetime == "unknown",
+            self.shape,
+        )

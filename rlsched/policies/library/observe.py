@@ -1,0 +1,347 @@
+"""Shortlist and features in plain numpy: what ``rlsched.observe`` shows, without a compiler.
+
+One question at a time: a cluster as it is now, and a request. The features are those of
+``rlsched.observe.features``, by name; a test holds both together on random worlds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.errors import OurBug, PolicyError, SpecError, did_you_mean
+from rlsched.observe import features as ft
+from rlsched.policies.library import cluster as cl
+from rlsched.policies.library.memory import Memory
+from rlsched.policies.library.request import Request
+from rlsched.policies.library.rules import PLAIN_RULES, Part, Scale, part_of, pick_devices
+from rlsched.policies.library.terms import Terms
+from rlsched.sim.curves import CUBIC, CUBIC_ROOT, LINEAR, SQRT, SQUARE, TABLE
+from rlsched.sim.rules import LIFETIME_STEPS
+
+if TYPE_CHECKING:
+    from rlsched.observe.settings import ObservationSettings
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+#: What a frame of machines cannot say of the situation: key → meaning, all whole numbers >= 0.
+SITUATION = {
+    "waiting": "tasks in the queue",
+    "from_queue": "1: the request waited, 0: it arrives now",
+    "arrived_cpu_mcore": "CPU asked for so far, millicores",
+    "arrived_gpu_mgpu": "GPUs asked for so far, milli-GPU",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What a policy is shown of one request.
+
+    Parameters
+    ----------
+    observation : dict
+        ``candidates (1, K, F)``, ``globals (1, G)`` float32, ``action_mask (1, K)`` int8.
+    rows : (C,) int64
+        Machine behind each candidate, best of the prior first.
+    equal : (C,) int64
+        Machines in equal state.
+    """
+
+    observation: dict[str, npt.NDArray[Any]]
+    rows: I64
+    equal: I64
+
+
+def read_situation(situation: Mapping[str, Any] | None) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Check what is said of the situation, and say what had to be assumed.
+
+    Raises
+    ------
+    PolicyError
+        Unknown key, or a number that cannot be.
+    """
+    told = dict(situation or {})
+    for key, value in told.items():
+        if key not in SITUATION:
+            raise PolicyError(f"unknown key {key!r} of the situation.{did_you_mean(str(key), SITUATION)}")
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+            raise PolicyError(f"{key} of the situation must be a whole number >= 0 ({SITUATION[key]}): got {value!r}.")
+    if told.get("from_queue", 0) > 1:
+        raise PolicyError(f"from_queue of the situation must be 0 or 1: got {told['from_queue']}.")
+    assumed = []
+    if "waiting" not in told:
+        assumed.append("no waiting in the situation: nothing waits")
+    if "arrived_cpu_mcore" not in told:
+        assumed.append("no arrived_cpu_mcore in the situation: what is allocated is all that ever arrived")
+    return {key: int(value) for key, value in told.items()}, tuple(assumed)
+
+
+class Looker:
+    """Shows requests to a policy.
+
+    Parameters
+    ----------
+    settings : ObservationSettings
+    terms : Terms
+
+    Raises
+    ------
+    SpecError
+        When a rule or feature measures fragmentation and there are no typical requests.
+    """
+
+    def __init__(self, settings: ObservationSettings, terms: Terms) -> None:
+        if terms.fragmentation != "none" and not terms.typical_p.size:
+            raise SpecError(
+                f"this policy measures fragmentation ({terms.fragmentation}) and its file does not say in which "
+                "typical requests: pass typical=typical_requests(trace) of rlsched.sim.fragmentation, of past requests."
+            )
+        self.settings, self.terms = settings, terms
+        self.memory = Memory(settings.blends, terms, gains=terms.fragmentation != "none")
+
+    def look(self, cluster: cl.Cluster, r: Request, told: Mapping[str, int]) -> View:
+        """What the policy sees of a request, given the cluster and the situation."""
+        memory, settings = self.memory, self.settings
+        total, able = memory.scores(cluster, r)
+        n_able = int(able.sum())
+        k = len(cluster) if settings.candidates == "all" else settings.candidates
+        rows, equal = self._pick(cluster, total, n_able, k)
+        assert memory.scale is not None
+        candidates = np.zeros((k, len(ft.CANDIDATE_FEATURES)), np.float32)
+        if rows.size:
+            ahead = total[0, rows[0]] - total[0, rows]
+            gain = total[-1, rows]
+            s = memory.scale
+            seen = candidate_features(cluster, part_of(cluster, rows), r, s, self.terms, equal / n_able, ahead, gain)
+            for at, feature in enumerate(ft.CANDIDATE_FEATURES):
+                candidates[: rows.size, at] = seen[feature.name]
+        mask = np.zeros(k, np.int8)
+        mask[: rows.size] = 1
+        world = global_features(cluster, r, self.terms, n_able, told)
+        situation = np.array([world[feature.name] for feature in ft.GLOBAL_FEATURES], np.float32)
+        shown: dict[str, npt.NDArray[Any]] = {
+            "candidates": candidates[None],
+            "globals": situation[None],
+            "action_mask": mask[None],
+        }
+        return View(shown, rows, equal)
+
+    def _pick(self, cluster: cl.Cluster, total: F64, left: int, k: int) -> tuple[I64, I64]:
+        """The best few of every blend in turn, equal machines once; sorted by the prior, lowest row on ties."""
+        n_blends = len(self.settings.blends)
+        prior, rest = total[0].copy(), total[:n_blends]
+        rows: list[int] = []
+        equal: list[int] = []
+        for turn in range(k):
+            if left == 0:
+                break
+            blend = turn % n_blends if turn < n_blends * self.settings.best else 0
+            at = int(rest[blend].argmax())
+            gone = np.flatnonzero(self.memory.alike(cluster, at) & (rest[0] > -np.inf))
+            rest[:, gone] = -np.inf
+            rows.append(at)
+            equal.append(gone.size)
+            left -= gone.size
+        total[0] = prior
+        order = np.lexsort((rows, -prior[rows])) if rows else np.empty(0, np.int64)
+        return np.array(rows, np.int64)[order], np.array(equal, np.int64)[order]
+
+
+def _ratio(a: Any, b: Any) -> Any:
+    """``a / b``, 0 of nothing."""
+    if np.ndim(b) == 0:
+        return a / b if b > 0 else np.zeros(np.shape(a))
+    out = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b)))
+    return np.divide(a, b, out=out, where=np.asarray(b) > 0)
+
+
+def candidate_features(
+    cluster: cl.Cluster, m: Part, r: Request, s: Scale, terms: Terms, alike: F64, ahead: F64, gain: F64
+) -> dict[str, Any]:
+    """Columns of ``candidates`` by name, for machines that can hold the request.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    m : Part
+        The candidates.
+    r : Request
+    s : Scale
+    terms : Terms
+    alike : (C,) float64
+        Share of the machines that fit that are in equal state.
+    ahead : (C,) float64
+        How far the prior's best is ahead.
+    gain : (C,) float64
+        Gain in fragmentation, GPUs or cores.
+    """
+    i, f = m.whole, m.real
+    need = r.gpus * r.mgpu
+    cpu, mem, gpu, tasks = i[cl.CAP_CPU], i[cl.CAP_MEM], i[cl.CAP_GPU], i[cl.TASKS]
+    price = f[cl.PRICE]
+    known = cluster.real[cl.PRICE]
+    dearest = max(0.0, float(np.nanmax(known))) if np.isfinite(known).any() else 0.0
+    out: dict[str, Any] = {
+        "cpu_free": _ratio(i[cl.CPU], cpu),
+        "mem_free": _ratio(i[cl.MEM], mem),
+        "gpu_free": _ratio(i[cl.GPU], gpu),
+        "cpu_left": _ratio(i[cl.CPU] - r.cpu, cpu),
+        "mem_left": _ratio(i[cl.MEM] - r.mem, mem),
+        "gpu_left": _ratio(i[cl.GPU] - need, gpu),
+        "cpu_size": _ratio(cpu, s.max_cpu),
+        "mem_size": _ratio(mem, int(cluster.whole[cl.CAP_MEM].max())),
+        "gpu_size": _ratio(gpu, s.max_gpu),
+        "residents": tasks / (tasks + ft.HALF_RESIDENTS),
+        "empty": tasks == 0,
+        "same_state": alike,
+        "price": np.where(np.isnan(price), 0.0, _ratio(price, dearest)),
+        "power_rise": _power_rise(cluster, m, r, terms),
+        "lifetime_gap": _lifetime_gap(m, r, terms),
+        "prior": 0.0 - ahead / (1.0 + ahead),
+        **_device_features(m, r),
+        **_fragment_features(m, s, gain),
+    }
+    for rule, scale in _RULE_SCALE.items():
+        out[rule] = PLAIN_RULES[rule](s, m, r) / scale
+    absent = [name for name in ft.CANDIDATE_NAMES if name not in out]
+    if absent:
+        raise OurBug(f"the library does not compute the features {', '.join(absent)}.")
+    return out
+
+
+#: Rules that are features themselves, and what their score is divided by.
+_RULE_SCALE = {
+    "best_fit": 1,
+    "dot_product": 3,
+    "cosine": 1,
+    "norm_l2": 3,
+    "gpu_packing": 100,
+    "gpu_clustering": 100,
+    "lifetime": LIFETIME_STEPS.size,
+}
+
+
+def _device_features(m: Part, r: Request) -> dict[str, Any]:
+    n = m.whole[cl.GPUS]
+    names = ("whole_free", "whole_left", "device_left")
+    if m.device.shape[1] == 0:
+        return dict.fromkeys(names, 0.0)
+    bits = pick_devices(m.device, r.gpus, r.mgpu) if r.gpus else np.zeros(m.device.shape, bool)
+    free = m.device == 1000
+    least = np.where(bits, m.device - r.mgpu, 1000).min(axis=1) / 1000 if r.gpus else np.zeros(len(n))
+    values = (_ratio(free.sum(axis=1), n), _ratio((free & ~bits).sum(axis=1), n), np.where(n > 0, least, 0.0))
+    return dict(zip(names, values, strict=True))
+
+
+def _fragment_features(m: Part, s: Scale, gain: F64) -> dict[str, Any]:
+    if s.frag == "none":
+        return dict.fromkeys(("frag_before", "frag_after", "frag_gain"), 0.0)
+    capacity = m.whole[cl.CAP_GPU] if s.frag == "gpu" else m.whole[cl.CAP_CPU]
+    before = m.real[cl.FRAG]
+    after = np.maximum(0.0, before - gain * 1000.0)  # the difference can be -1e-13 where it is 0
+    return {
+        "frag_before": _ratio(before, capacity),
+        "frag_after": _ratio(after, capacity),
+        "frag_gain": _ratio(before - after, capacity),
+    }
+
+
+def _lifetime_gap(m: Part, r: Request, terms: Terms) -> Any:
+    if not terms.residents:
+        return 0.0
+    exit_s = m.real[cl.EXIT]
+    left = -exit_s if terms.lifetime == "unknown" else np.maximum(exit_s, 0.0)
+    others = np.where(m.whole[cl.TASKS] > 0, left, 0.0)
+    both = r.life_s + others
+    return _ratio(r.life_s - others, both)
+
+
+def _power_rise(cluster: cl.Cluster, m: Part, r: Request, terms: Terms) -> Any:
+    i, f = m.whole, m.real
+    if not cluster.curve_kind.size:
+        return 0.0
+    out = np.zeros(i.shape[1])
+    used = (i[cl.CAP_CPU] - i[cl.CPU]) * f[cl.INV_PHYSICAL]
+    after = (i[cl.CAP_CPU] - i[cl.CPU] + r.cpu) * f[cl.INV_PHYSICAL]
+    off = (i[cl.UP] == 0) | ((i[cl.TASKS] == 0) & (not terms.empty_on))
+    for curve in np.unique(i[cl.CURVE]):
+        if curve < 0:
+            continue
+        at = np.flatnonzero(i[cl.CURVE] == curve)
+        kind, table = int(cluster.curve_kind[curve]), cluster.curve_table[curve]
+        full = float(_watts(kind, table, np.ones(1))[0])
+        now = np.where(off[at], 0.0, _watts(kind, table, np.minimum(used[at], 1.0)))
+        rise = _watts(kind, table, np.minimum(after[at], 1.0)) - now
+        out[at] = rise / full if full > 0.0 else 0.0
+    return out
+
+
+_POWERS: dict[int, Callable[[F64], F64]] = {
+    LINEAR: lambda u: u,
+    SQUARE: lambda u: u * u,
+    CUBIC: lambda u: u * u * u,
+    SQRT: lambda u: np.sqrt(u),
+    CUBIC_ROOT: lambda u: np.power(u, 1.0 / 3.0),
+}
+
+
+def _watts(kind: int, table: F64, used: F64) -> F64:
+    """As ``rlsched.sim.power.watts``, for an array."""
+    if kind == TABLE:
+        low, high = np.floor(used * 10.0).astype(np.int64), np.ceil(used * 10.0).astype(np.int64)
+        slope = (table[high] - table[low]) / 10.0
+        watts: F64 = table[low] + slope * (used - low / 10.0) * 100.0
+        return watts
+    drawn: F64 = table[0] + (table[1] - table[0]) * _POWERS[kind](used)
+    return drawn
+
+
+def global_features(
+    cluster: cl.Cluster, r: Request, terms: Terms, n_able: int, told: Mapping[str, int]
+) -> dict[str, float]:
+    """Columns of ``globals`` by name."""
+    whole, n = cluster.whole, len(cluster)
+    sums = whole[: cl.KIND].sum(axis=1)
+    most = whole[: cl.KIND].max(axis=1)
+    total_cpu, total_mem, total_gpu = int(sums[cl.CAP_CPU]), int(sums[cl.CAP_MEM]), int(sums[cl.CAP_GPU])
+    used_cpu, used_mem, used_gpu = (
+        total_cpu - int(sums[cl.CPU]),
+        total_mem - int(sums[cl.MEM]),
+        total_gpu - int(sums[cl.GPU]),
+    )
+    running, waiting = int(sums[cl.TASKS]), told.get("waiting", 0)
+    arrived_cpu = _share(told.get("arrived_cpu_mcore", used_cpu), total_cpu)
+    arrived_gpu = _share(told.get("arrived_gpu_mgpu", used_gpu), total_gpu)
+    lost, capacity, used = 0.0, 0, 0
+    if terms.fragmentation != "none":
+        lost = float(np.add.accumulate(cluster.real[cl.FRAG])[-1])  # one after the other, as compiled
+        capacity, used = (total_gpu, used_gpu) if terms.fragmentation == "gpu" else (total_cpu, used_cpu)
+    return {
+        "request_cpu": _share(r.cpu, int(most[cl.CAP_CPU])),
+        "request_mem": _share(r.mem, int(most[cl.CAP_MEM])),
+        "request_gpu": _share(r.gpus * r.mgpu, int(most[cl.CAP_GPU])),
+        "request_share": r.mgpu / 1000,
+        "request_shared": float(r.shared),
+        "request_life": r.life_s / (r.life_s + ft.HALF_LIFE_S),
+        "request_fits": n_able / n,
+        "from_queue": float(told.get("from_queue", 0)),
+        "used_cpu": _share(used_cpu, total_cpu),
+        "used_mem": _share(used_mem, total_mem),
+        "used_gpu": _share(used_gpu, total_gpu),
+        "fragmentation": _share(lost, capacity),
+        "fragmented_idle": _share(lost, capacity - used),
+        "active": int(np.count_nonzero(whole[cl.TASKS])) / n,
+        "running": running / (running + n),
+        "waiting": waiting / (waiting + ft.HALF_WAITING),
+        "arrived_cpu": arrived_cpu / (1.0 + arrived_cpu),
+        "arrived_gpu": arrived_gpu / (1.0 + arrived_gpu),
+    }
+
+
+def _share(a: float, b: float) -> float:
+    return a / b if b > 0 else 0.0
