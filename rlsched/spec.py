@@ -8,7 +8,7 @@ each value came from (default, file, ``--set``).
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -104,7 +104,7 @@ def apply_overrides(card: dict[str, Any], overrides: Sequence[str], origin: dict
     return out
 
 
-def validate(model: type[SpecT], values: dict[str, Any], place: str) -> SpecT:
+def validate(model: type[SpecT], values: dict[str, Any], place: str, origin: Mapping[str, str] | None = None) -> SpecT:
     """Build a spec; report every problem at once.
 
     Parameters
@@ -114,6 +114,9 @@ def validate(model: type[SpecT], values: dict[str, Any], place: str) -> SpecT:
         As read from TOML.
     place : str
         Where the values are from, for the message.
+    origin : mapping of str to str, optional
+        Dotted key → where its value is from. A problem with one from ``--set`` says so, and the
+        file is not named where all are.
 
     Raises
     ------
@@ -123,7 +126,13 @@ def validate(model: type[SpecT], values: dict[str, Any], place: str) -> SpecT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors(include_url=False)]
+        problems = error.errors(include_url=False)
+        typed = [_was_set([str(part) for part in problem["loc"]], origin or {}) for problem in problems]
+        lines = [_explain(model, problem) for problem in problems]
+        if all(typed):
+            place = "--set"
+        else:
+            lines = [f"--set: {line}" if was_set else line for line, was_set in zip(lines, typed, strict=True)]
         head = f"{place}: {len(lines)} problem{'s' if len(lines) > 1 else ''}"
         raise SpecError("\n  ".join([head + ":", *lines]) if len(lines) > 1 else f"{head}: {lines[0]}") from None
 
@@ -139,7 +148,7 @@ def load(model: type[SpecT], path: Path, overrides: Sequence[str] = ()) -> Card[
     values = read_toml(path)
     origin = {key: str(path) for key, _ in flatten(values)}
     values = apply_overrides(values, overrides, origin)
-    spec = validate(model, values, str(path))
+    spec = validate(model, values, str(path), origin)
     full = {key: origin.get(key, _origin_of_parent(key, origin)) for key, _ in flatten(spec.model_dump())}
     return Card(spec, full, path)
 
@@ -152,6 +161,13 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from flatten(value, f"{dotted}.")
         else:
             yield dotted, value
+
+
+def _was_set(location: Sequence[str], origin: Mapping[str, str]) -> bool:
+    """Whether ``--set`` gave the value at a place, a table around it, or something inside it."""
+    key = ".".join(location)
+    given = [name for name, where in origin.items() if where == "--set"]
+    return any(key == name or key.startswith(f"{name}.") or name.startswith(f"{key}.") for name in given)
 
 
 def _origin_of_parent(key: str, origin: dict[str, str]) -> str:

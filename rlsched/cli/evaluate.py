@@ -38,7 +38,7 @@ def evaluate(
     """Run an experiment and say who won, who did not, and by how much.
 
     Writes results.json, results.parquet, report.html and the card to --out; an earlier run there
-    is replaced. A run on the test split is also noted in test-ledger.jsonl beside that folder.
+    is replaced. Runs on the test split are noted in test-ledger.jsonl there, which is kept.
 
     Examples: rlsched evaluate placement-demo
 
@@ -48,7 +48,7 @@ def evaluate(
     """
     from rlsched.evaluate.experiment import experiment_name
     from rlsched.evaluate.kinds import find_card, kind_of, run_experiment
-    from rlsched.evaluate.results import LEDGER, check_out, record_touch, write_run
+    from rlsched.evaluate.results import LEDGER, check_out, record_touch, seal, write_run
 
     overrides = set_ or []
     card = find_card(experiment)
@@ -58,8 +58,11 @@ def evaluate(
     with showing_progress() as progress:
         document = run_experiment(card, overrides, data_root=data, progress=progress)
 
-    record_touch(document, place.parent / LEDGER)
-    write_run(document, place, card=card.read_text(), page=page_of(document, place.parent / LEDGER))
+    if as_json:
+        provenance = document["provenance"]
+        document = {**document, "provenance": seal({**provenance, "command": f"{provenance['command']} --json"})}
+    record_touch(document, place / LEDGER)
+    write_run(document, place, card=card.read_text(), page=page_of(document, place / LEDGER))
     print_document(document, as_json=as_json)
     typer.echo(f"Results are in {place}.", err=True)
 

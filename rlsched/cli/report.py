@@ -28,7 +28,7 @@ def report(
     if not folder.is_dir():
         raise SpecError(f"a run's folder is needed: {folder} is not one. Name the --out of an evaluation.")
     document = load_document(folder)
-    text = render_with_ledger(document, folder.parent / LEDGER)
+    text = render_with_ledger(document, folder / LEDGER)
     with replacing(folder / REPORT_HTML) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print_document(document, as_json=as_json)

@@ -110,12 +110,27 @@ def find_contestants(entries: Sequence[PolicyEntry], folder: Path) -> list[Conte
                 found = tuple(find_policy(one) for one in entry.runs or (entry.policy,))
                 out.append(Contestant(entry.label, found[0], *seen, runs=found if entry.runs else ()))
         except UserError as error:
-            faults.append(error)
+            faults.append(_of_another_problem(entry, error))
     if len(faults) == 1:
         raise faults[0]
     if faults:
         raise SpecError("\n  ".join([f"{len(faults)} problems with policies:", *map(str, faults)]))
     return out
+
+
+def _of_another_problem(entry: PolicyEntry, error: UserError) -> UserError:
+    """The same error, or a clearer one where a name is known, but not for placement."""
+    from rlsched.sim.consolidation.policy import POLICIES as CONSOLIDATION
+    from rlsched.sim.scaling.rules.table import RULES as SCALING
+
+    for problem, names in (("consolidation", CONSOLIDATION), ("scaling", SCALING)):
+        for name in entry.runs or (entry.policy,):
+            if name in names:
+                return SpecError(
+                    f"policy {name!r} cannot place tasks: it is one of {problem}. Use it in an experiment with "
+                    f'kind = "{problem}", or name one that "rlsched policies list" shows for placement.'
+                )
+    return error
 
 
 def load_tuned(path: Path) -> tuple[Heuristic, dict[str, Any]]:

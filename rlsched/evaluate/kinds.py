@@ -18,6 +18,7 @@ Progress = Callable[[str, float], None]
 KINDS = {
     "placement": ("rlsched.evaluate.placement", "PlacementExperiment"),
     "consolidation": ("rlsched.evaluate.consolidation", "ConsolidationExperiment"),
+    "scaling": ("rlsched.evaluate.scaling", "ScalingExperiment"),
     "fgd": ("rlsched.evaluate.fgd", "FgdExperiment"),
 }
 
@@ -45,11 +46,12 @@ def kind_of(card: Path, overrides: Sequence[str] = ()) -> str:
     SpecError
         When it is missing or not known.
     """
-    kind = apply_overrides(read_toml(card), overrides, {}).get("kind")
+    origin: dict[str, str] = {}
+    kind = apply_overrides(read_toml(card), overrides, origin).get("kind")
     if kind is None:
         raise SpecError(f"{card}: kind is required and was not given. Known: {', '.join(sorted(KINDS))}.")
     if kind not in KINDS:
-        raise SpecError(f"{card}: unknown kind {kind!r}.{did_you_mean(str(kind), KINDS)}")
+        raise SpecError(f"{origin.get('kind', card)}: unknown kind {kind!r}.{did_you_mean(str(kind), KINDS)}")
     return str(kind)
 
 

@@ -34,9 +34,11 @@ KEYS = ("experiment", "provenance", "rows", "summary", "verdicts")
 RESULTS_JSON = "results.json"
 RESULTS_PARQUET = "results.parquet"
 REPORT_HTML = "report.html"
+REPORT_MD = "report.md"
 CARD_COPY = "experiment.toml"
-RUN_FILES = (RESULTS_JSON, RESULTS_PARQUET, REPORT_HTML, CARD_COPY)
 LEDGER = "test-ledger.jsonl"
+TABLES = "tables"  # folder of tables as CSV or Parquet
+RUN_FILES = (RESULTS_JSON, RESULTS_PARQUET, REPORT_HTML, REPORT_MD, CARD_COPY, LEDGER, TABLES)
 _VERSIONS = ("numpy", "numba", "pandas", "pyarrow", "onnxruntime")
 
 
@@ -153,8 +155,9 @@ def git_commit() -> str | None:
         return None
     try:
         head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        # The ledger grows with every run on a test split: no change of the code.
         status = subprocess.run(
-            ["git", "-C", root, "status", "--porcelain", "--untracked-files=no"],
+            ["git", "-C", root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude)**/{LEDGER}"],
             capture_output=True,
             text=True,
             check=True,
@@ -177,20 +180,28 @@ def check_out(out: Path) -> None:
     if out.is_dir():
         entries = sorted(entry.name for entry in out.iterdir())
         foreign = [name for name in entries if name not in RUN_FILES]
-        if entries and (foreign or RESULTS_JSON not in entries):
+        ours = RESULTS_JSON in entries or entries == [LEDGER]  # the ledger alone: a run that was interrupted
+        if entries and (foreign or not ours):
             raise SpecError(
                 f"cannot write results to {out}: it holds {(foreign or entries)[0]!r}, which no earlier run left "
                 "there. Name an empty or a new folder with --out."
             )
+    # Tried, not asked about: permissions do not tell a read-only disk, nor what root may do.
     above = out.parent
     while not above.exists():
         above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise SpecError(f"cannot write results to {out}: {above} cannot be written. Name another folder with --out.")
+    for folder in (out, above) if out.is_dir() else (above,):
+        try:
+            Path(tempfile.mkdtemp(prefix=".rlsched-", dir=folder)).rmdir()
+        except OSError as error:
+            raise SpecError(
+                f"cannot write results to {out}: {folder} cannot be written ({error.strerror}). Name another folder "
+                "with --out."
+            ) from None
 
 
 def write_run(document: Document, out: Path, *, card: str | None = None, page: str | None = None) -> None:
-    """Write a run's folder, all or nothing; an earlier run's is replaced.
+    """Write a run's folder, all or nothing; an earlier run's is replaced, its ledger kept.
 
     Parameters
     ----------
@@ -220,6 +231,8 @@ def write_run(document: Document, out: Path, *, card: str | None = None, page: s
             (partial / CARD_COPY).write_text(card, encoding="utf-8")
         if page is not None:
             (partial / REPORT_HTML).write_text(page, encoding="utf-8")
+        if (out / LEDGER).is_file():
+            shutil.copyfile(out / LEDGER, partial / LEDGER)
         _swap(partial, out)
     except OSError as error:
         raise SpecError(f"cannot write results to {out}: {error.strerror or error}. Check the disk.") from None
@@ -256,7 +269,8 @@ def load_document(path: Path) -> Document:
     Raises
     ------
     SpecError
-        Not there, not JSON, or without a key; says which.
+        Not there, not JSON, or without a key; says which. In a folder: a card beside the results
+        that is not the one they were made with.
     """
     file = path / RESULTS_JSON if path.is_dir() else path
     try:
@@ -268,6 +282,13 @@ def load_document(path: Path) -> Document:
     missing = [key for key in KEYS if not isinstance(document, dict) or key not in document]
     if missing:
         raise SpecError(f"{file} is not a results document: it lacks {', '.join(missing)}. Run the evaluation again.")
+    card = path / CARD_COPY
+    made_with = document["provenance"].get("card_sha256")
+    if path.is_dir() and card.is_file() and made_with and file_sha256(card) != made_with:
+        raise SpecError(
+            f"{card} is not the card these results were made with: its SHA-256 begins with {file_sha256(card)[:12]}, "
+            f"theirs with {str(made_with)[:12]}. Do not mix runs in one folder; run the evaluation again."
+        )
     out: Document = document
     return out
 

@@ -39,8 +39,10 @@ def test_evaluate_prints_the_answer_first_and_writes_everything(
         "report.html",
         "results.json",
         "results.parquet",
+        LEDGER,
     ]
-    ledger = (tmp_path / "runs" / LEDGER).read_text().splitlines()
+    assert os.listdir(tmp_path / "runs") == ["one"]  # and nothing beside it
+    ledger = (tmp_path / "runs" / "one" / LEDGER).read_text().splitlines()
     assert len(ledger) == 1
     assert json.loads(ledger[0])["experiment"] == "tiny"
     assert "Every touch of the test split (1)" in (tmp_path / "runs" / "one" / "report.html").read_text()
@@ -57,7 +59,8 @@ def test_without_out_a_run_goes_to_runs_and_is_replaced_by_the_next(
 def test_json_is_one_document_on_standard_output(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("evaluate", card, "--json", "--set", "seeds=1", "--set", "policies=random,best_fit") == 0
     document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["experiment", "provenance", "rows", "summary", "verdicts"]
+    assert list(document)[:5] == ["experiment", "provenance", "rows", "summary", "verdicts"]
+    assert document["provenance"]["command"].endswith("--set policies=random,best_fit --json")
     assert document == json.loads(Path("runs/tiny/results.json").read_text())
 
 
@@ -65,9 +68,15 @@ def test_json_is_one_document_on_standard_output(card: Path, capsys: pytest.Capt
     ("arguments", "message"),
     [
         (["evaluate", "placement-dmeo"], "Did you mean 'placement-demo'"),
-        (["evaluate", "{card}", "--set", "windows.lenght=3"], "Did you mean 'length'"),
+        (
+            ["evaluate", "{card}", "--set", "windows.lenght=3"],
+            "rlsched: --set: 1 problem: unknown key 'windows.lenght'",
+        ),
+        (["evaluate", "{card}", "--out", "/proc/results"], "/proc cannot be written"),
+        (["evaluate", "{card}", "--set", "splits.test=[30_000, 72_000]"], "test begins at 30000 s, before validation"),
+        (["evaluate", "{card}", "--set", "policies=lr_mmt"], "it is one of consolidation"),
         (["evaluate", "{card}", "--set", "policies=bestfit"], "Did you mean 'best_fit'"),
-        (["evaluate", "{card}", "--set", "kind=placment"], "unknown kind 'placment'. Did you mean 'placement'"),
+        (["evaluate", "{card}", "--set", "kind=placment"], "--set: unknown kind 'placment'. Did you mean 'placement'"),
         (["evaluate", "{card}", "--set", "seeds"], "--set needs key=value"),
         (["evaluate", "{card}", "--set", "data.trace=none.csv"], "none.csv"),
         (["evaluate", "{card}", "--data", "absent", "--set", "data.trace=azure-v1-2017"], "no data folder"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow.parquet as parquet
@@ -60,14 +61,15 @@ def test_plain_values_are_strict_json() -> None:
 
 def test_a_run_is_written_read_back_and_replaced(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
-    write_run(DOCUMENT, out, card="kind = 1", page="<p>")
+    card = {**DOCUMENT, "provenance": {**DOCUMENT["provenance"], "card_sha256": sha256(b"kind = 1").hexdigest()}}  # type: ignore[dict-item]
+    write_run(card, out, card="kind = 1", page="<p>")
     assert sorted(one.name for one in out.iterdir()) == [
         "experiment.toml",
         "report.html",
         "results.json",
         "results.parquet",
     ]
-    assert load_document(out) == DOCUMENT
+    assert load_document(out) == card
     write_run({**DOCUMENT, "experiment": "other"}, out)
     assert load_document(out / "results.json")["experiment"] == "other"
     assert [one.name for one in out.parent.iterdir()] == ["run"]
@@ -105,6 +107,26 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         check_out(file)
     with pytest.raises(SpecError, match="cannot be written"):
         check_out(file / "below")
+
+
+def test_an_interrupted_run_leaves_a_ledger_that_the_next_one_keeps(tmp_path: Path) -> None:
+    record_touch(DOCUMENT, tmp_path / "run" / LEDGER)
+    check_out(tmp_path / "run")
+    for _ in range(2):
+        write_run(DOCUMENT, tmp_path / "run")
+    assert len(read_ledger(tmp_path / "run" / LEDGER, "toy")) == 1
+
+
+def test_a_card_of_another_run_beside_the_results_is_refused(tmp_path: Path) -> None:
+    write_run(DOCUMENT, tmp_path / "run", card="kind = 1")
+    with pytest.raises(SpecError, match="is not the card these results were made with"):
+        load_document(tmp_path / "run")
+    assert load_document(tmp_path / "run" / "results.json") == DOCUMENT
+
+
+def test_a_disk_that_cannot_be_written_is_found_out_before_anything_is_computed() -> None:
+    with pytest.raises(SpecError, match="/proc cannot be written"):
+        check_out(Path("/proc/here"))  # not even root can make a folder there
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
