@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rlsched.evaluate.metrics import METRICS, Metric
+from rlsched.evaluate.metrics import Metric, find_metric
 from rlsched.evaluate.results import Document
 from rlsched.evaluate.verdict import BETTER, MIN_WINDOWS, NO_DIFFERENCE, WORSE
 
@@ -41,7 +41,7 @@ def show_difference(metric: str, difference: float) -> str:
 
 def percent_scale(metric: str) -> float | None:
     """What makes a value a percentage: 100 for a share, 1 for a percentage; None for anything else."""
-    known = METRICS.get(metric)
+    known = find_metric(metric)
     if known is None:
         return None
     return 100.0 if known.percent else 1.0 if known.unit.startswith("%") else None
@@ -49,14 +49,27 @@ def percent_scale(metric: str) -> float | None:
 
 def metric_label(metric: str) -> str:
     """What headings call a metric."""
-    known = METRICS.get(metric)
+    known = find_metric(metric)
     return known.label if known is not None else metric
 
 
 def metric_unit(metric: str) -> str:
     """The unit a heading shows: the metric's, or none where a percent sign follows each value."""
-    known = METRICS.get(metric)
+    known = find_metric(metric)
     return "" if known is None or percent_scale(metric) is not None else known.unit
+
+
+def leader_of(document: Document) -> str:
+    """Who leads on the main metric; ``""`` where nobody can be said to."""
+    provenance = document["provenance"]
+    known = find_metric(provenance.get("main_metric") or "")
+    if known is None:
+        return ""
+    means = _means(document, known.name)
+    if provenance.get("leader") in means:
+        return str(provenance["leader"])
+    sign = 1 if known.better == "down" else -1
+    return min(means, key=lambda name: sign * means[name]["mean"], default="")
 
 
 def answer(document: Document) -> list[str]:
@@ -66,26 +79,40 @@ def answer(document: Document) -> list[str]:
     -------
     list of str
         The leader with its interval; the leader against each reference; who is not shown to
-        be worse than the leader; who lost to whom; and what limits the answer.
+        be worse than the leader; who lost to whom; controls and bounds; and what limits the
+        answer.
     """
     provenance = document["provenance"]
-    metric = provenance.get("main_metric")
-    if metric not in METRICS:
+    metric = find_metric(provenance.get("main_metric") or "")
+    if metric is None:
         return ["The card names no main metric, so nobody is said to have won."]
-    means = {one["policy"]: one for one in document["summary"] if one["metric"] == metric and one["mean"] is not None}
-    if not means:
-        return [f"{metric_label(metric)} is not known on these windows, so nobody is said to have won."]
-    sign = 1 if METRICS[metric].better == "down" else -1
-    first = min(means, key=lambda name: sign * means[name]["mean"])
+    means = _means(document, metric.name)
+    first = leader_of(document)
+    if not first:
+        return [f"{metric.label} is not known on these windows, so nobody is said to have won."]
     windows = len({row["window"] for row in document["rows"]})
-    lines = [_lead(document, METRICS[metric], first, means[first], windows)]
+    lines = [_lead(document, metric, first, means[first], windows)]
     if len(means) == 1:
         return [*lines, "It ran alone, so there is nobody to compare it with."]
-    pairs = {(one["a"], one["b"]): one for one in document["verdicts"] if one["metric"] == metric}
-    lines += _against_references(provenance, metric, first, pairs)
-    lines += _rivals(metric, first, pairs)
-    lines += _losers(provenance, metric, first, pairs)
+    pairs = {(one["a"], one["b"]): one for one in document["verdicts"] if one["metric"] == metric.name}
+    controls = provenance.get("controls", {})
+    rivals = {(a, b): one for (a, b), one in pairs.items() if a not in controls and b not in controls}
+    lines += _against_references(provenance, metric.name, first, pairs)
+    lines += _rivals(metric.name, first, rivals)
+    lines += _losers(provenance, metric.name, first, rivals)
+    lines += _controls(document, metric.name, first, pairs)
+    lines += _bounds(document, first)
     return lines + _limits(provenance, windows)
+
+
+def _means(document: Document, metric: str) -> dict[str, Mapping[str, Any]]:
+    """Policies that may lead and whose mean is known."""
+    controls = document["provenance"].get("controls", {})
+    return {
+        one["policy"]: one
+        for one in document["summary"]
+        if one["metric"] == metric and one["mean"] is not None and one["policy"] not in controls
+    }
 
 
 def _lead(document: Document, metric: Metric, first: str, mean: Mapping[str, Any], windows: int) -> str:
@@ -106,7 +133,10 @@ def _against_references(
         if name == first:
             parts.append(f"it is the {role} reference itself")
         elif (first, name) in pairs:
-            parts.append(f"{_word(pairs[first, name])} {name} ({role}): {_gap(metric, pairs[first, name])}")
+            one = pairs[first, name]
+            could = one.get("detectable")
+            least = f" (these windows could have shown {_size_of(metric, could)})" if _even(one) and could else ""
+            parts.append(f"{_word(one)} {name} ({role}): {_gap(metric, one)}{least}")
     return [f"Against the references: {'; '.join(parts)}."] if parts else []
 
 
@@ -149,6 +179,54 @@ def _listed(metric: str, word: str, found: list[Any]) -> str:
     return f"{word}: {len(shown)}, from {shown[0]} to {shown[-1]}"
 
 
+def _controls(document: Document, metric: str, first: str, pairs: Mapping[tuple[str, str], Any]) -> list[str]:
+    """What the best constant in hindsight reaches: more than any selection among them could."""
+    by = {one["policy"]: one for one in document["summary"] if one["metric"] == metric}
+    lines = []
+    for name, what in document["provenance"].get("controls", {}).items():
+        if name not in by or by[name]["mean"] is None:
+            continue
+        against = ""
+        if (first, name) in pairs:
+            against = f"; {first} is {_word(pairs[first, name])} it: {_gap(metric, pairs[first, name])}"
+        elif (name, first) in pairs:
+            against = f"; it is {_word(pairs[name, first])} {first}: {_gap(metric, pairs[name, first])}"
+        lines.append(f"Control {name}, {what}: {show_value(metric, by[name]['mean'])}{against}.")
+    return lines
+
+
+def _bounds(document: Document, first: str) -> list[str]:
+    """The tightest bound, and how far the leader has gone towards it."""
+    bounds = [one for one in document.get("bounds", []) if one["value"] is not None]
+    lines = []
+    if bounds:
+        name, metric = bounds[0]["bound"], bounds[0]["metric"]
+        values = [one["value"] for one in bounds if one["bound"] == name]
+        mean = show_value(metric, math.fsum(values) / len(values))
+        gap = next((g for g in document["gaps"] if (g["policy"], g["bound"]) == (first, name)), None)
+        far = ""
+        if gap is not None:
+            ends = f" {show_gap_interval(gap)}" if gap["ci_low"] is not None else ""
+            far = f"; {first} closes {100 * gap['share']:.0f} %{ends} of the gap from {gap['from']} to it"
+        lines.append(f"No policy can do better than {mean} in {metric_label(metric)} ({name}){far}.")
+    return lines
+
+
+def show_gap_interval(gap: Mapping[str, Any]) -> str:
+    """The interval of a gap closed, in percent; empty where there is none."""
+    if gap["ci_low"] is None:
+        return ""
+    return f"[{100 * gap['ci_low']:.0f}, {100 * gap['ci_high']:.0f}]".replace("-", "−")
+
+
+def _even(one: Mapping[str, Any]) -> bool:
+    return bool(one["verdict"] == NO_DIFFERENCE)
+
+
+def _size_of(metric: str, difference: float) -> str:
+    return f"±{show_difference(metric, abs(difference)).lstrip('+')}"
+
+
 def _limits(provenance: Mapping[str, Any], windows: int) -> list[str]:
     lines = []
     if windows < MIN_WINDOWS:
@@ -159,12 +237,22 @@ def _limits(provenance: Mapping[str, Any], windows: int) -> list[str]:
     if provenance.get("not_run"):
         lines.append(f"References that were not run: {', '.join(provenance['not_run'])}.")
     if provenance.get("tuned_elsewhere"):
-        lines.append(f"Tuned on other data than these: {', '.join(provenance['tuned_elsewhere'])}. Tune again.")
-    compared = provenance.get("comparisons", {})
-    if compared.get("shown"):
         lines.append(
-            f"{compared['shown']} of {compared['n']} comparisons show a difference; intervals are not corrected for "
-            f"their number, and {compared['shown_after_holm']} would remain after Holm's correction."
+            f"Tuned on other data or for another problem than this: {', '.join(provenance['tuned_elsewhere'])}. "
+            "Tune again."
+        )
+    if provenance.get("no_bound"):
+        lines.append(f"There is no bound on the main metric: {provenance['no_bound']}.")
+    compared = provenance.get("comparisons", {})
+    if compared.get("ranked_windows", 0) < compared.get("windows", 0):
+        lines.append(
+            f"Ranked on the {compared['ranked_windows']} of {compared['windows']} windows that every policy knows; the "
+            "means in tables are over the windows each knows."
+        )
+    if compared.get("n", 0) > 1 and "shown_uncorrected" in compared:  # runs of earlier versions lack it
+        lines.append(
+            f"{compared['shown']} of {compared['n']} comparisons show a difference, corrected for their number; "
+            f"{compared['shown_uncorrected']} would without correction, {compared['shown_after_holm']} by Holm's."
         )
     return lines
 

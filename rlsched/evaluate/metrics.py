@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Literal
 
 import numpy as np
@@ -424,6 +426,20 @@ _TABLE = (
 
 #: Name → metric of a placement window, in the order of rows and of ``docs/metrics.md``.
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
+
+
+#: Modules with a table ``METRICS`` of name → :class:`Metric`. A kind with metrics of its own adds a line.
+TABLES = ("rlsched.evaluate.metrics",)
+
+
+@cache
+def find_metric(name: str) -> Metric | None:
+    """The metric of that name, of whichever kind; None where no table has it."""
+    for module in TABLES:
+        found: Metric | None = import_module(module).METRICS.get(name)
+        if found is not None:
+            return found
+    return None
 
 
 def read_metrics(measured: Measured) -> dict[str, float]:

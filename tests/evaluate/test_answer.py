@@ -102,14 +102,64 @@ def test_limits_of_the_answer_are_said() -> None:
             windows=3,
             references={"textbook": "b"},
             tuned_elsewhere=["b"],
-            comparisons={"n": 9, "shown": 4, "shown_after_holm": 1},
+            comparisons={
+                "n": 9,
+                "shown": 4,
+                "shown_uncorrected": 6,
+                "shown_after_holm": 1,
+                "ranked_windows": 2,
+                "windows": 3,
+            },
+            no_bound="time flies",
         )
     )
     text = " ".join(lines)
     assert "With fewer than 6 windows no difference can be told from chance" in text
-    assert "Tuned on other data than these: b." in text
-    assert "4 of 9 comparisons show a difference" in text
-    assert "1 would remain after Holm's correction" in text
+    assert "Tuned on other data or for another problem than this: b. Tune again." in text
+    assert "4 of 9 comparisons show a difference, corrected for their number; 6 would without" in text
+    assert "1 by Holm's" in text
+    assert "Ranked on the 2 of 3 windows that every policy knows" in text
+    assert "There is no bound on the main metric: time flies." in text
+
+
+def test_a_control_never_leads_and_is_told_apart() -> None:
+    lines = answer(
+        document(
+            [mean("oracle", 0.01), mean("mine", 0.05), mean("fit", 0.08)],
+            [pair("oracle", "fit", -0.07, "better"), pair("mine", "fit", -0.03, "better"),
+             pair("mine", "oracle", 0.04, "worse")],
+            references={"textbook": "fit"},
+            controls={"oracle": "the best on these very windows"},
+        )
+    )  # fmt: skip
+    assert lines[0].startswith("Lowest rejected CPU: mine")
+    assert "It is better than every other policy." in lines
+    control = (
+        "Control oracle, the best on these very windows: 1.00 %; mine is worse than it: +4.00 points [3.00, 5.00]."
+    )
+    assert control in lines
+
+
+def test_the_bound_is_said_with_the_share_of_the_gap_that_the_leader_closes() -> None:
+    made = document([mean("mine", 0.05), mean("fit", 0.08)], [pair("mine", "fit", -0.03, "better")])
+    made["bounds"] = [
+        {"bound": "lp_bound", "metric": "rejected_cpu_share", "window": f"test-{i}", "value": v, "doc": ""}
+        for i, v in enumerate((0.0, 0.04))
+    ]
+    made["gaps"] = [
+        {"policy": "mine", "metric": "rejected_cpu_share", "bound": "lp_bound", "from": "fit", "share": 0.5,
+         "ci_low": -0.1, "ci_high": 0.9, "n_windows": 2}
+    ]  # fmt: skip
+    assert answer(made)[-1] == (
+        "No policy can do better than 2.00 % in rejected CPU (lp_bound); mine closes 50 % [−10, 90] of the gap from "
+        "fit to it."
+    )
+
+
+def test_where_no_difference_is_shown_the_smallest_that_could_have_been_is_said() -> None:
+    even = {**pair("mine", "fit", -0.001, "no difference shown"), "detectable": 0.0123}
+    lines = answer(document([mean("mine", 0.05), mean("fit", 0.051)], [even], references={"textbook": "fit"}))
+    assert "(these windows could have shown ±1.23 points)" in lines[1]
 
 
 def test_without_values_opponents_or_a_main_metric_nobody_wins() -> None:
