@@ -1,9 +1,11 @@
 """Which machines a policy looks at: the best few of several heuristics, equal machines once.
 
-Scores are kept per request and renewed only on machines that changed since that request was
-last seen; what changed is found by comparing the machines with a copy taken at the last look.
-All of that is scratch: derived from the state, rebuilt from nothing, so a restored state gives
-the same shortlist.
+Where requests repeat and few candidates are asked for, the best machines of every heuristic
+are kept in a short list a request. A list is exact down to its *floor*: whoever is not on it is
+no better than that. A machine that changed leaves the list and comes back if it beats the floor,
+so a decision costs as much as there were changes, not machines; a list that runs out is made anew.
+Everything else (group limits, requests beyond the memory budget, rules that move with the
+clock, all machines as candidates) scores every machine.
 """
 
 from __future__ import annotations
@@ -14,304 +16,471 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.observe.alike import (
+    BLOCK,
+    E_CPU,
+    E_EXIT,
+    E_FRAG,
+    E_GPU,
+    E_MEM,
+    E_TASKS,
+    E_UP,
+    V_GPUS,
+    V_INV_CPU,
+    V_MODEL,
+    V_PRICE,
+)
+from rlsched.observe.blends import BY_END, LISTED, SCANNED, BlendArrays
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.feasible import group_full
-from rlsched.sim.rules import RULES, TIMED
-from rlsched.sim.scoring import NEG, score_parts
-from rlsched.sim.select import mix64
+from rlsched.sim.scoring import LIFETIME_STEPS, NEG, MachineArrays, score_parts
 from rlsched.sim.world import WorldArrays
 
 I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 
-
-class BlendArrays(NamedTuple):
-    """Several heuristics over one list of rules; the first is the prior."""
-
-    rules: I64  # (A,) rows of RULES, each once
-    term: I64  # (B, P) positions in `rules`, in the order they are added; -1 ends
-    weight: F64  # (B, P)
-    kept: npt.NDArray[np.bool_]  # (B,) False: a rule of it changes with the clock
-    best: int  # candidates each heuristic names before the prior fills up
-    frag: int  # position of "fragmentation" in `rules`, -1
+#: Lists pay for up to this many candidates, and where there are several times as many machines.
+MAX_LISTED = 64
 
 
-class Scratch(NamedTuple):
-    """Memory of the shortlist, per copy ``N``."""
+class Lists(NamedTuple):
+    """The kept lists of every copy ``N`` and kept request ``S``. Scratch."""
 
-    slot: npt.NDArray[np.int32]  # (T,) place of each request type, -1 not kept
-    version: I64  # (N, M) changes seen of each machine
-    shadow: I64  # (N, M, 3 + 2 G + 5) what it looked like: free, devices, devices sorted, kinds
-    key: I64  # (N, M) hash of type, free and sorted devices
-    kept: F64  # (N, S, B + 1, M) sums of the heuristics, and the gain in fragmentation
-    seen: I64  # (N, S, M) version they were computed at
-    score: F64  # (A, M) of the request at hand
-    total: F64  # (B + 1, M)
-    alive: I64  # (M,) machines not yet named, nor in equal state to one
-    parts: I64  # (M, 2)
+    slot: I32  # (T,) place of each request type, -1 not kept
+    cursor: I64  # (N, S) entries of the ring taken in; -1 never
+    fit: I64  # (N, S, blocks) a bit a machine: can hold the request
+    fits: I64  # (N, S) bits set
+    listed: I64  # (N, S, B) machines on each list
+    score: F64  # (N, S, B, L) falling; lowest row first among equals
+    row: I32  # (N, S, B, L)
+    floor: F64  # (N, S, B) best score of those left out, -inf none
+    floor_row: I64  # (N, S, B)
+
+
+class Desk(NamedTuple):
+    """Working memory of one thread; nothing in it lasts beyond a decision."""
+
+    whole: I64  # (6, C) some machines side by side, as score_parts reads them
+    real: F64  # (6, C)
+    gpu: I64  # (C, G)
+    kinds: I32  # (C, 5)
+    cap: I64  # (4, C) read-only view of cap_w, the type of the world's own
+    inv: F64  # (5, C)
+    cap_w: I64
+    inv_w: F64
+    device: I64  # (G,)
+    score: F64  # (max(M, C),)
+    parts: I64  # (1, 2)
     one_rule: I64  # (1,)
     one_weight: F64  # (1,) holds 1
-    row: F64  # (M,)
-    device: I64  # (G,)
+    stale: I64  # (C,)
+    total: F64  # (B, M) scores of every machine, where no list serves
+    alive: I64  # (M,) machines not yet named, nor in equal state to one
+    mark: I64  # (M,) number of the decision that last named the machine, or counted its class
+    stamp: I64  # (1,) number of the decision
+    place: I64  # (B,) where to go on in each list
+    prior: F64  # (K,) the prior's score of each candidate
+    order: I64  # (K,) the candidates, best of the prior first
+    rows: I64  # (K,) candidates as they were found
+    equal: I64  # (K,)
 
 
-def make_scratch(w: WorldArrays, blends: BlendArrays, n_copies: int, budget_mib: int = 256) -> Scratch:
-    """Allocate the memory of ``n_copies`` copies.
+def make_lists(w: WorldArrays, blends: BlendArrays, n_copies: int, candidates: int, budget_mib: int) -> Lists:
+    """Allocate the lists; the most frequent requests get them.
 
     Parameters
     ----------
     w : WorldArrays
     blends : BlendArrays
-    n_copies : int
+    n_copies, candidates : int
     budget_mib : int
-        Memory that kept scores may take, over all copies; the most frequent requests get it.
+        Memory they may take, over all copies.
     """
-    size, g = w.fleet_i.shape[2], max(1, int(w.fleet_i[:, wd.L_GPUS].max()))
-    a, b = blends.rules.shape[0], blends.term.shape[0]
-    n_types = w.type_i.shape[0]
-    counts = np.bincount(w.task_i[:, wd.T_TYPE], minlength=n_types)
-    order = np.argsort(-counts, kind="stable")
-    a_slot = n_copies * size * 8 * (b + 2)
-    n_slots = int(min((counts > 1).sum(), budget_mib * 2**20 // a_slot))
-    slot = np.full(n_types, -1, np.int32)
-    slot[order[:n_slots]] = np.arange(n_slots)
-    return Scratch(
+    size, b = w.fleet_i.shape[2], len(blends.kind)
+    blocks, n_types = math.ceil(size / BLOCK), w.type_i.shape[0]
+    length = candidates + max(8, candidates // 2)
+    slot, n_slots = np.full(n_types, -1, np.int32), 0
+    if candidates <= MAX_LISTED and length < size and not (blends.kind == SCANNED).any():
+        counts = np.bincount(w.task_i[:, wd.T_TYPE], minlength=n_types)
+        a_slot = n_copies * (8 * blocks + 16 + b * (12 * length + 24))
+        n_slots = int(min((counts > 1).sum(), budget_mib * 2**20 // a_slot))
+        slot[np.argsort(-counts, kind="stable")[:n_slots]] = np.arange(n_slots)
+    shape = (n_copies, n_slots)
+    return Lists(
         slot,
-        np.zeros((n_copies, size), np.int64),
-        np.full((n_copies, size, 3 + 2 * g + st.N_KINDS), -2, np.int64),
-        np.zeros((n_copies, size), np.int64),
-        np.zeros((n_copies, n_slots, b + 1, size)),
-        np.full((n_copies, n_slots, size), -1, np.int64),
-        np.zeros((a, size)),
-        np.zeros((b + 1, size)),
-        np.zeros(size, np.int64),
-        np.zeros((size, 2), np.int64),
-        np.zeros(1, np.int64),
-        np.ones(1),
-        np.zeros(size),
-        np.zeros(g, np.int64),
+        np.full(shape, -1, np.int64),
+        np.zeros((*shape, blocks), np.int64),
+        np.zeros(shape, np.int64),
+        np.zeros((*shape, b), np.int64),
+        np.zeros((*shape, b, length)),
+        np.zeros((*shape, b, length), np.int32),
+        np.full((*shape, b), NEG),
+        np.zeros((*shape, b), np.int64),
     )
 
 
-def make_blends(
-    prior: dict[str, float], others: list[dict[str, float]], best: int, extra: tuple[str, ...] = ()
-) -> BlendArrays:
-    """Number the rules of the prior and of the other heuristics.
-
-    Parameters
-    ----------
-    prior, others : dict of str to float
-        Rule → weight, known rules only (``Heuristic`` checks); the order of the rules is kept,
-        as it decides the last bit of a sum.
-    best : int
-        Candidates each heuristic names.
-    extra : tuple of str
-        Rules to score besides, because a feature needs them.
-    """
-    blends = [prior, *others]
-    names = list(dict.fromkeys([*(rule for blend in blends for rule in blend), *extra])) or ["first_fit"]
-    rules = np.array([RULES.index(name) for name in names], np.int64)
-    width = max(1, *(len(blend) for blend in blends))
-    term = np.full((len(blends), width), -1, np.int64)
-    weight = np.zeros((len(blends), width))
-    for b, blend in enumerate(blends):
-        for p, (name, value) in enumerate(blend.items()):
-            term[b, p], weight[b, p] = names.index(name), value
-    kept = np.array([not any(RULES.index(name) in TIMED for name in blend) for blend in blends])
-    frag = names.index("fragmentation") if "fragmentation" in names else -1
-    return BlendArrays(rules, term, weight, kept, best, frag)
-
-
-@bare_njit
-def note_changes(m: Any, x: Any, n: Any, size: Any) -> None:
-    """Find the machines that changed since the last look; renew their version and key."""
-    shadow, version, key = x.shadow[n], x.version[n], x.key[n]
-    g = m.gpu.shape[1]
-    wide = x.device.shape[0]
-    for i in range(size):
-        old = shadow[i]
-        changed = old[0] != m.i[st.M_CPU, i] or old[1] != m.i[st.M_MEM, i] or old[2] != m.i[st.M_UP, i]
-        if g > 0:
-            for d in range(g):
-                changed = changed or old[3 + d] != m.gpu[i, d]
-            for k in range(st.N_KINDS):
-                changed = changed or old[3 + 2 * wide + k] != m.kinds[i, k]
-        if not changed:
-            continue
-        version[i] += 1
-        old[0], old[1], old[2] = m.i[st.M_CPU, i], m.i[st.M_MEM, i], m.i[st.M_UP, i]
-        h = mix64(m.cap[wd.L_CPU, i], m.cap[wd.L_MEM, i], m.cap[wd.L_GPUS, i] * 64 + m.cap[wd.L_MODEL, i])
-        h = mix64(h, old[0], old[1])
-        if g > 0:
-            for k in range(st.N_KINDS):
-                old[3 + 2 * wide + k] = m.kinds[i, k]
-            for d in range(g):
-                value = m.gpu[i, d]
-                old[3 + d] = value
-                at = d  # insertion sort of the copy
-                while at > 0 and old[3 + wide + at - 1] > value:
-                    old[3 + wide + at] = old[3 + wide + at - 1]
-                    at -= 1
-                old[3 + wide + at] = value
-            for d in range(g):
-                h = mix64(h, old[3 + wide + d], d)
-        key[i] = h
+def make_desk(w: WorldArrays, blends: BlendArrays, candidates: int, ring: int) -> Desk:
+    """Allocate the working memory of one thread."""
+    size, g = w.fleet_i.shape[2], int(w.fleet_i[:, wd.L_GPUS].max())
+    c = max(candidates, ring)
+    cap, inv = np.zeros((4, c), np.int64), np.zeros((5, c))
+    cap_seen, inv_seen = cap.view(), inv.view()
+    cap_seen.flags.writeable = inv_seen.flags.writeable = False
+    return Desk(
+        np.zeros((6, c), np.int64),
+        np.zeros((6, c)),
+        np.zeros((c, g), np.int64),
+        np.zeros((c if g else 0, st.N_KINDS), np.int32),
+        cap_seen,
+        inv_seen,
+        cap,
+        inv,
+        np.zeros(max(1, g), np.int64),
+        np.zeros(max(size, c)),
+        np.zeros((1, 2), np.int64),
+        np.zeros(1, np.int64),
+        np.ones(1),
+        np.zeros(c, np.int64),
+        np.zeros((len(blends.kind), size)),
+        np.zeros(size, np.int64),
+        np.full(size, -1, np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(len(blends.kind), np.int64),
+        np.zeros(candidates),
+        np.zeros(candidates, np.int64),
+        np.zeros(candidates, np.int64),
+        np.zeros(candidates, np.int64),
+    )
 
 
 @bare_njit
-def same_state(m: Any, x: Any, n: Any, i: Any, j: Any, curve: Any, residents: Any) -> Any:
-    """True when two machines are of one type and hold the same room, device by device."""
-    if x.key[n, i] != x.key[n, j]:
-        return False
-    a, b = x.shadow[n, i], x.shadow[n, j]
-    wide = x.device.shape[0]
-    for d in range(3):
-        if a[d] != b[d]:
-            return False
+def side_by_side(m: Any, d: Any) -> Any:
+    """The machines that :func:`fetch` put on the desk, as the scoring rules read them."""
+    return MachineArrays(
+        d.whole,
+        d.real,
+        d.gpu,
+        d.kinds,
+        d.cap,
+        d.inv,
+        m.max_cpu,
+        m.max_gpu,
+        m.typical_i,
+        m.typical_p,
+        m.lifetime,
+        m.frag,
+        d.device,
+        m.shape,
+    )
+
+
+@bare_njit
+def fetch(m: Any, k: Any, d: Any, n: Any, i: Any, j: Any) -> None:
+    """Put machine ``i`` on the desk at place ``j``."""
+    rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
+    d.whole[st.M_CPU, j], d.whole[st.M_MEM, j] = np.int64(rec[E_CPU]), np.int64(rec[E_MEM])
+    d.whole[st.M_GPU, j], d.whole[st.M_TASKS, j] = np.int64(rec[E_GPU]), np.int64(rec[E_TASKS])
+    d.whole[st.M_UP, j] = np.int64(rec[E_UP])
+    d.real[st.M_EXIT, j], d.real[st.M_FRAG, j] = rec[E_EXIT], rec[E_FRAG]
+    for column in range(V_MODEL + 1):
+        d.cap_w[column, j] = np.int64(fixed[column])
+    for column in range(V_PRICE - V_INV_CPU + 1):
+        d.inv_w[column, j] = fixed[V_INV_CPU + column]
     if m.gpu.shape[1] > 0:
-        for d in range(m.gpu.shape[1]):
-            if a[3 + wide + d] != b[3 + wide + d]:
-                return False
-    for c in range(m.cap.shape[0]):
-        if m.cap[c, i] != m.cap[c, j]:
-            return False
-    mine, other = m.inv[wd.L_PRICE, i], m.inv[wd.L_PRICE, j]
-    if (mine != other and not (math.isnan(mine) and math.isnan(other))) or curve[i] != curve[j]:
-        return False
-    return residents == 0 or m.f[st.M_EXIT, i] == m.f[st.M_EXIT, j]
+        for device in range(np.int64(fixed[V_GPUS])):
+            d.gpu[j, device] = m.gpu[i, device]
+        for kind in range(st.N_KINDS):
+            d.kinds[j, kind] = m.kinds[i, kind]
 
 
 @bare_njit
-def _sum_blends(b: Any, x: Any, out: Any, part: Any, n_parts: Any, which: Any) -> None:
-    """Sum the rules of every heuristic whose ``kept`` is ``which`` on the machines of the parts."""
-    for blend in range(b.term.shape[0]):
-        if b.kept[blend] != which:
-            continue
-        for at in range(n_parts):
-            for i in range(part[at, 0], part[at, 1]):
-                total = x.score[0, i] if x.score[0, i] == NEG else 0.0
-                if total == 0.0:
-                    for p in range(b.term.shape[1]):
-                        a = b.term[blend, p]
-                        if a < 0:
-                            break
-                        total += b.weight[blend, p] * x.score[a, i]
-                out[blend, i] = total
-    if which and b.frag >= 0:
-        for at in range(n_parts):
-            for i in range(part[at, 0], part[at, 1]):
-                out[b.term.shape[0], i] = x.score[b.frag, i]
-
-
-@bare_njit
-def _score_rules(b: Any, x: Any, n_parts: Any, r: Any, m: Any, timed: Any) -> None:
-    """Score the machines of ``x.parts`` by every rule, or only by the rules of timed heuristics."""
-    for a in range(b.rules.shape[0]):
-        needed = not timed
-        for blend in range(b.term.shape[0]):
-            if timed and not b.kept[blend]:
-                for p in range(b.term.shape[1]):
-                    needed = needed or b.term[blend, p] == a
-        if needed or a == 0:
-            x.one_rule[0] = b.rules[a]
-            score_parts(x.score[a], x.parts, n_parts, x.one_rule, x.one_weight, r, m)
-
-
-@bare_njit
-def score_blends(w: Any, c: Any, k: Any, r: Any, m: Any, b: Any, x: Any, n: Any, size: Any) -> Any:
-    """Fill ``x.total`` for a request, ``-inf`` where it does not fit; return how many machines can hold it."""
-    row = c.counter[st.C_LO] + k
-    slot = x.slot[w.task_i[row, wd.T_TYPE]]
-    version = x.version[n]
-    timed = False
-    for blend in range(b.term.shape[0]):
-        timed = timed or not b.kept[blend]
-    if slot >= 0:
-        stale = 0
-        for i in range(size):
-            if x.seen[n, slot, i] != version[i]:
-                x.seen[n, slot, i] = version[i]
-                x.parts[stale, 0], x.parts[stale, 1] = i, i + 1
-                stale += 1
-        kept = x.kept[n, slot]
-        if 2 * stale > size:  # one long stretch is quicker to score than many short ones
-            x.parts[0, 0], x.parts[0, 1], stale = 0, size, 1
-        if stale > 0:
-            _score_rules(b, x, stale, r, m, False)
-            _sum_blends(b, x, kept, x.parts, stale, True)
-        for blend in range(kept.shape[0]):
-            total = x.total[blend]
-            for i in range(size):
-                total[i] = kept[blend, i]
-    x.parts[0, 0], x.parts[0, 1] = 0, size
-    if slot < 0:
-        _score_rules(b, x, 1, r, m, False)
-        _sum_blends(b, x, x.total, x.parts, 1, True)
-    if timed:
-        if slot >= 0:
-            _score_rules(b, x, 1, r, m, True)
-        _sum_blends(b, x, x.total, x.parts, 1, False)
-    limited = w.task_i[row, wd.T_LIMIT] > 0
-    fits = 0
-    for i in range(size):
-        if x.total[0, i] > NEG and not (limited and group_full(w, c, row, i)):
-            x.alive[fits] = i
-            fits += 1
-    return fits
-
-
-@bare_njit
-def pick_rows(m: Any, b: Any, x: Any, n: Any, fits: Any, curve: Any, residents: Any, rows: Any, equal: Any) -> Any:
-    """Choose the candidates of one request after `score_blends`.
+def pick_listed(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, size: Any, most: Any) -> Any:
+    """Name candidates from the kept lists; fill ``d.rows``, ``d.equal``, ``d.prior``, ``d.order``.
 
     Each heuristic in turn names its best machine that is not in equal state to one already
-    named, ``b.best`` times round; then the prior fills up. The result is sorted by the prior's
-    score, largest first, lowest row on ties, so candidate 0 is the prior's own choice.
-
-    Parameters
-    ----------
-    fits : int
-        Machines in ``x.alive``, ascending.
-    rows : (K,) int64
-        Filled with machine rows; -1 beyond the number returned.
-    equal : (K,) int64
-        Filled with the number of machines in equal state, the candidate included.
+    named, ``b.best`` times round; then the prior fills up.
 
     Returns
     -------
-    int
-        Number of candidates.
+    (int, int)
+        Candidates found, and machines that can hold the request.
     """
-    n_blends = b.term.shape[0]
-    alive, prior, found, left = x.alive, x.total[0], 0, fits
-    for turn in range(rows.shape[0]):
-        rows[turn], equal[turn] = -1, 0
-    for turn in range(rows.shape[0]):
-        if left == 0:
+    _refresh(m, q, r, b, k, x, d, n, slot, size)
+    d.stamp[0] += 1
+    stamp = d.stamp[0]
+    n_blends = b.kind.shape[0]
+    for blend in range(n_blends):
+        d.place[blend] = 0
+    found = 0
+    while found < most:
+        blend = found % n_blends if found < n_blends * b.best else 0
+        if b.kind[blend] == BY_END:
+            i = _pick_by_end(m, r, k, x, d, n, slot, stamp)
+        else:
+            i = _pick_from_list(m, r, b, k, x, d, n, slot, blend, size, stamp)
+        if i < 0:
             break
-        total = x.total[turn % n_blends if turn < n_blends * b.best else 0]
+        d.mark[i] = stamp
+        d.rows[found], d.equal[found] = i, k.members[n, k.cls[n, i]]
+        fetch(m, k, d, n, i, found)
+        found += 1
+    d.parts[0, 0], d.parts[0, 1] = 0, found
+    score_parts(d.prior, d.parts, 1, b.rules[0, : b.length[0]], b.weights[0, : b.length[0]], r, q)
+    _sort(d, found)
+    return found, x.fits[n, slot]
+
+
+@bare_njit
+def pick_scanned(w: Any, c: Any, m: Any, row: Any, r: Any, b: Any, k: Any, d: Any, n: Any, size: Any, most: Any) -> Any:
+    """Name candidates by scoring every machine; otherwise as :func:`pick_listed`."""
+    n_blends = b.kind.shape[0]
+    d.parts[0, 0], d.parts[0, 1] = 0, size
+    for blend in range(n_blends):
+        terms = b.length[blend]
+        score_parts(d.total[blend], d.parts, 1, b.rules[blend, :terms], b.weights[blend, :terms], r, m)
+    limited = w.task_i[row, wd.T_LIMIT] > 0
+    alive, fits = d.alive, 0
+    for i in range(size):
+        if d.total[0, i] > NEG and not (limited and group_full(w, c, row, i)):
+            alive[fits] = i
+            fits += 1
+    found = _pick_all(k, d, n, fits) if most >= fits else _pick_some(b, k, d, n, fits, most)
+    for j in range(found):
+        fetch(m, k, d, n, d.rows[j], j)
+        d.prior[j] = d.total[0, d.rows[j]]
+    _sort(d, found)
+    return found, fits
+
+
+@bare_njit
+def _pick_all(k: Any, d: Any, n: Any, fits: Any) -> Any:
+    """There is room for all: the lowest row of every class."""
+    found = 0
+    d.stamp[0] += fits + 1
+    first = d.stamp[0] - fits
+    for j in range(fits):
+        i = d.alive[j]
+        c = k.cls[n, i]
+        if d.mark[c] >= first:  # seen: `mark` holds the candidate's number behind `first`
+            d.equal[d.mark[c] - first] += 1
+            continue
+        d.mark[c] = first + found
+        d.rows[found], d.equal[found] = i, 1
+        found += 1
+    d.stamp[0] += 1
+    return found
+
+
+@bare_njit
+def _pick_some(b: Any, k: Any, d: Any, n: Any, fits: Any, most: Any) -> Any:
+    n_blends = b.kind.shape[0]
+    alive, left, found = d.alive, fits, 0
+    while found < most and left > 0:
+        total = d.total[found % n_blends if found < n_blends * b.best else 0]
         at = alive[0]
         top = total[at]
         for j in range(1, left):
             value = total[alive[j]]
             if value > top:
                 top, at = value, alive[j]
-        key, still = x.key[n, at], 0
+        c, still = k.cls[n, at], 0
         for j in range(left):
             i = alive[j]
-            if x.key[n, i] != key or not same_state(m, x, n, i, at, curve, residents):
+            if k.cls[n, i] != c:
                 alive[still] = i
                 still += 1
-        alike, left = left - still, still
-        place = found
-        while place > 0:
-            other = rows[place - 1]
-            if prior[other] > prior[at] or (prior[other] == prior[at] and other < at):
-                break
-            rows[place], equal[place] = other, equal[place - 1]
-            place -= 1
-        rows[place], equal[place] = at, alike
+        d.rows[found], d.equal[found] = at, left - still
+        left = still
         found += 1
     return found
+
+
+@bare_njit
+def _sort(d: Any, found: Any) -> None:
+    """Order the candidates by the prior, largest first, lowest row on ties (Shell's sort)."""
+    for j in range(found):
+        d.order[j] = j
+    gap = 1
+    while gap < found // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for j in range(gap, found):
+            one, at = d.order[j], j
+            while at >= gap:
+                other = d.order[at - gap]
+                if d.prior[other] > d.prior[one] or (d.prior[other] == d.prior[one] and d.rows[other] < d.rows[one]):
+                    break
+                d.order[at] = other
+                at -= gap
+            d.order[at] = one
+        gap //= 3
+
+
+@bare_njit
+def _refresh(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, size: Any) -> None:
+    """Take in the machines that changed since the request was last seen."""
+    cursor, head = x.cursor[n, slot], k.head[n]
+    x.cursor[n, slot] = head
+    around = k.ring.shape[1] - 1
+    if cursor < 0 or 2 * (head - cursor) > size:
+        _begin_slot(m, r, b, k, x, d, n, slot, size)
+        return
+    stale = 0
+    for at in range(cursor, head):
+        i = k.ring[n, at & around]
+        if k.last[n, i] == at + 1:
+            d.stale[stale] = i
+            fetch(m, k, d, n, i, stale)
+            stale += 1
+    if stale == 0:
+        return
+    d.parts[0, 0], d.parts[0, 1] = 0, stale
+    fit = x.fit[n, slot]
+    for blend in range(b.kind.shape[0]):
+        if b.kind[blend] == LISTED:
+            _drop(k, x, n, slot, blend, cursor)
+            terms = b.length[blend]
+            score_parts(d.score, d.parts, 1, b.rules[blend, :terms], b.weights[blend, :terms], r, q)
+            for j in range(stale):
+                if d.score[j] > NEG and d.score[j] >= x.floor[n, slot, blend]:
+                    i = d.stale[j]
+                    if k.rep[n, k.cls[n, i]] == i:
+                        _put(x, n, slot, blend, d.score[j], i)
+        elif blend == 0:
+            d.one_rule[0] = 0
+            score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
+        if blend == 0:
+            for j in range(stale):
+                i = d.stale[j]
+                bit = (fit[i // BLOCK] >> (i % BLOCK)) & 1
+                now = np.int64(d.score[j] > NEG)
+                x.fits[n, slot] += now - bit
+                fit[i // BLOCK] ^= (now ^ bit) << (i % BLOCK)
+
+
+@bare_njit
+def _begin_slot(m: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, size: Any) -> None:
+    fit = x.fit[n, slot]
+    d.parts[0, 0], d.parts[0, 1] = 0, size
+    d.one_rule[0] = 0
+    score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, m)
+    fits: Any = 0
+    for block in range(fit.shape[0]):
+        bits = np.int64(0)
+        for i in range(block * BLOCK, min(block * BLOCK + BLOCK, size)):
+            now = np.int64(d.score[i] > NEG)
+            fits += now
+            bits |= now << (i % BLOCK)
+        fit[block] = bits
+    x.fits[n, slot] = fits
+    for blend in range(b.kind.shape[0]):
+        if b.kind[blend] == LISTED:
+            _renew(m, r, b, k, x, d, n, slot, blend, size)
+
+
+@bare_njit
+def _renew(m: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, blend: Any, size: Any) -> None:
+    """Make one list anew from all machines."""
+    terms = b.length[blend]
+    d.parts[0, 0], d.parts[0, 1] = 0, size
+    score_parts(d.score, d.parts, 1, b.rules[blend, :terms], b.weights[blend, :terms], r, m)
+    x.listed[n, slot, blend] = 0
+    x.floor[n, slot, blend], x.floor_row[n, slot, blend] = NEG, 0
+    for i in range(size):
+        if d.score[i] > NEG and d.score[i] >= x.floor[n, slot, blend] and k.rep[n, k.cls[n, i]] == i:
+            _put(x, n, slot, blend, d.score[i], i)
+
+
+@bare_njit
+def _drop(k: Any, x: Any, n: Any, slot: Any, blend: Any, cursor: Any) -> None:
+    """Take the machines that changed off a list."""
+    row, score = x.row[n, slot, blend], x.score[n, slot, blend]
+    kept = 0
+    for at in range(x.listed[n, slot, blend]):
+        i = row[at]
+        if k.last[n, i] <= cursor:
+            row[kept], score[kept] = i, score[at]
+            kept += 1
+    x.listed[n, slot, blend] = kept
+
+
+@bare_njit
+def _put(x: Any, n: Any, slot: Any, blend: Any, value: Any, i: Any) -> None:
+    """Put a machine on a list if it beats the floor; who falls off becomes the floor."""
+    row, score = x.row[n, slot, blend], x.score[n, slot, blend]
+    floor = x.floor[n, slot, blend]
+    if value < floor or (value == floor and i > x.floor_row[n, slot, blend]):
+        return
+    count = x.listed[n, slot, blend]
+    if count == row.shape[0]:
+        count -= 1
+        if value < score[count] or (value == score[count] and i > row[count]):
+            x.floor[n, slot, blend], x.floor_row[n, slot, blend] = value, i
+            return
+        x.floor[n, slot, blend], x.floor_row[n, slot, blend] = score[count], row[count]
+    at = count
+    while at > 0 and (value > score[at - 1] or (value == score[at - 1] and i < row[at - 1])):
+        score[at], row[at] = score[at - 1], row[at - 1]
+        at -= 1
+    score[at], row[at] = value, i
+    x.listed[n, slot, blend] = count + 1
+
+
+@bare_njit
+def _pick_from_list(
+    m: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, blend: Any, size: Any, stamp: Any
+) -> Any:
+    """The best machine of a heuristic that is not named yet; -1 when none is left."""
+    while True:
+        at, count = d.place[blend], x.listed[n, slot, blend]
+        while at < count and d.mark[x.row[n, slot, blend, at]] == stamp:
+            at += 1
+        d.place[blend] = at
+        if at < count:
+            return np.int64(x.row[n, slot, blend, at])
+        if x.floor[n, slot, blend] == NEG:
+            return -1
+        # A list made anew is longer than the candidates there can be, or holds all there are.
+        _renew(m, r, b, k, x, d, n, slot, blend, size)
+        d.place[blend] = 0
+
+
+@bare_njit
+def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stamp: Any) -> Any:
+    """The machine that the rule ``lifetime`` scores best and that is not named yet; -1 when none is left."""
+    best, chosen = LIFETIME_STEPS.shape[0] + 1, np.int64(-1)
+    for block in range(x.fit.shape[2]):
+        bits = x.fit[n, slot, block]
+        if bits == 0 or _steps(r, m, k.tail[n, block], True) >= best:
+            continue
+        i = np.int64(block * BLOCK)
+        while bits != 0:
+            if bits & 1 and d.mark[i] != stamp and k.rep[n, k.cls[n, i]] == i:
+                rec = k.rec[n, i]
+                steps = _steps(r, m, rec[E_EXIT], rec[E_TASKS] > 0.0)
+                if steps < best:
+                    best, chosen = steps, i
+            bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
+            i += 1
+        if best == 0:
+            break
+    return chosen
+
+
+@bare_njit
+def _steps(r: Any, m: Any, exit_s: Any, busy: Any) -> Any:
+    """Steps of the rule ``lifetime``: never fewer for a machine than for the latest end of its block."""
+    end = r.now
+    if busy:
+        if m.lifetime == 2:
+            end = r.now + (r.now - exit_s) if exit_s < math.inf else r.now
+        else:
+            end = max(exit_s, r.now)
+    longer = r.end - end
+    steps = 0
+    for step in range(LIFETIME_STEPS.shape[0]):
+        steps += longer > LIFETIME_STEPS[step]
+    return steps

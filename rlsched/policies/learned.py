@@ -121,12 +121,19 @@ class LearnedPolicy(LearnedDoor):
         Raises
         ------
         SpecError
-            When the world does not measure what the policy was trained on.
+            When the world does not measure or keep what the policy was trained on.
         """
+        from rlsched.sim.world import O_RESIDENTS
+
         if world.options.fragmentation != self.fragmentation:
             raise SpecError(
                 f"policy {self.name!r} was trained with fragmentation={self.fragmentation!r}: this world has "
                 f"{world.options.fragmentation!r}. Set [simulation] fragmentation = {self.fragmentation!r}."
+            )
+        if self.needs_residents and not world.arrays.option_i[O_RESIDENTS]:
+            raise SpecError(
+                f"policy {self.name!r} was trained where the tasks on each machine are kept (lifetimes): got a world "
+                "built with residents=False. Build it with residents=True."
             )
         run_greedy(world, state, self.settings, self.act, progress)
 
@@ -168,16 +175,16 @@ def run_greedy(
     tasks = np.empty(state.n_copies, np.int64)
     told = 0
     while True:
-        advance_all(world, state, tasks)
+        advance_all(world, state, tasks, observer.logs)
         live = np.flatnonzero(tasks >= 0)
         if live.size == 0:
             break
-        out = observer.observe(state, live)
+        out = observer.observe(state, live, followed=True)
         seen: dict[str, npt.NDArray[Any]] = out.as_dict()
         if live.size < state.n_copies:
             seen = {name: array[live] for name, array in seen.items()}
         machines[live] = out.rows[live, choose(seen)]
-        decide_all(world, state, machines, devices)
+        decide_all(world, state, machines, devices, observer.logs)
         told += live.size
         if progress is not None and told >= 10_000:
             progress(told)

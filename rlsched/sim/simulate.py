@@ -16,7 +16,7 @@ from rlsched.errors import OurBug, PolicyError
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.allocation import place
-from rlsched.sim.changes import no_changes
+from rlsched.sim.changes import Logs, log_of, make_logs
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.feasible import fits
 from rlsched.sim.kernel import copy_of, next_decision, refuse
@@ -76,13 +76,15 @@ def run_tasks(world: World, state: State, policy: PolicyArrays, limit: int, n: i
     return int(run_rule(w, s, n, policy, cache, log, device, limit))
 
 
-def advance_all(world: World, state: State, out: I64 | None = None) -> I64:
+def advance_all(world: World, state: State, out: I64 | None = None, logs: Logs | None = None) -> I64:
     """Run every copy until somebody must decide.
 
     Parameters
     ----------
     out : (N,) int64, optional
         Filled and returned.
+    logs : Logs, optional
+        Where machines that change are noted, for an observer that follows.
 
     Returns
     -------
@@ -90,11 +92,13 @@ def advance_all(world: World, state: State, out: I64 | None = None) -> I64:
         Task row of the world that at least one machine can hold; -1 where the window has ended.
     """
     out = np.empty(state.n_copies, np.int64) if out is None else out
-    _advance_all(world.arrays, state.arrays, out, no_changes())
+    _advance_all(world.arrays, state.arrays, out, logs or make_logs(1, 1))
     return out
 
 
-def decide_all(world: World, state: State, machines: I64, policy: PolicyArrays | None = None) -> None:
+def decide_all(
+    world: World, state: State, machines: I64, policy: PolicyArrays | None = None, logs: Logs | None = None
+) -> None:
     """Answer every copy that waits for a decision.
 
     Parameters
@@ -104,6 +108,8 @@ def decide_all(world: World, state: State, machines: I64, policy: PolicyArrays |
         window has ended.
     policy : PolicyArrays, optional
         Chooses the devices inside the machine; smallest sufficient share first by default.
+    logs : Logs, optional
+        As for :func:`advance_all`.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def decide_all(world: World, state: State, machines: I64, policy: PolicyArrays |
     policy = policy or default_devices()
     where = np.zeros(2, np.int64)
     device = np.zeros(max(1, state.arrays.gpu.shape[2]), np.int64)
-    _decide_all(world.arrays, state.arrays, machines, policy, device, where, no_changes())
+    _decide_all(world.arrays, state.arrays, machines, policy, device, where, logs or make_logs(1, 1))
     if where[0] != _DONE:
         n = int(where[1])
         task = int(state.task[n])
@@ -140,18 +146,20 @@ def default_devices() -> PolicyArrays:
 
 
 @bare_njit
-def _advance_all(w: Any, s: Any, out: Any, log: Any) -> None:
+def _advance_all(w: Any, s: Any, out: Any, logs: Any) -> None:
     for n in range(s.counter.shape[0]):
         c = copy_of(s, n)
+        log = log_of(logs, n)
         if c.counter[st.C_TASK] < 0 and c.counter[st.C_OVER] == 0:
             next_decision(w, c, log)
         out[n] = c.counter[st.C_TASK] + c.counter[st.C_LO] if c.counter[st.C_TASK] >= 0 else -1
 
 
 @bare_njit
-def _decide_all(w: Any, s: Any, machines: Any, p: Any, device: Any, where: Any, log: Any) -> None:
+def _decide_all(w: Any, s: Any, machines: Any, p: Any, device: Any, where: Any, logs: Any) -> None:
     for n in range(s.counter.shape[0]):
         c = copy_of(s, n)
+        log = log_of(logs, n)
         k = c.counter[st.C_TASK]
         if k < 0:
             continue

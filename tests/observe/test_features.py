@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlsched.observe import features as ft
-from rlsched.observe import placement as pl
+from rlsched.observe import measure as pl
 
 
 def test_every_feature_says_what_it_is_once() -> None:

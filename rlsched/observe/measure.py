@@ -1,0 +1,241 @@
+"""The fields of ``features.py``, measured. Compiled.
+
+Candidates are read from the desk, where the shortlist put them side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.observe import features as ft
+from rlsched.observe.alike import E_EXIT, E_FRAG, E_TASKS, E_WATT, V_CURVE, V_FULL_WATT, V_INV_PHYSICAL, V_PRICE
+from rlsched.sim import rules as ru
+from rlsched.sim import state as st
+from rlsched.sim import world as wd
+from rlsched.sim.compile import bare_njit
+from rlsched.sim.power import watts
+from rlsched.sim.scoring import LIFETIME_STEPS, pick_devices, score_parts
+from rlsched.sim.world import WorldArrays
+
+F64 = npt.NDArray[np.float64]
+
+(
+    X_CPU_FREE,
+    X_MEM_FREE,
+    X_GPU_FREE,
+    X_CPU_LEFT,
+    X_MEM_LEFT,
+    X_GPU_LEFT,
+    X_CPU_SIZE,
+    X_MEM_SIZE,
+    X_GPU_SIZE,
+    X_WHOLE_FREE,
+    X_WHOLE_LEFT,
+    X_DEVICE_LEFT,
+    X_FRAG_BEFORE,
+    X_FRAG_AFTER,
+    X_FRAG_GAIN,
+    X_BEST_FIT,
+    X_DOT_PRODUCT,
+    X_COSINE,
+    X_NORM_L2,
+    X_GPU_PACKING,
+    X_GPU_CLUSTERING,
+    X_LIFETIME,
+    X_LIFETIME_GAP,
+    X_RESIDENTS,
+    X_EMPTY,
+    X_SAME_STATE,
+    X_PRICE,
+    X_POWER_RISE,
+    X_PRIOR,
+) = range(len(ft.CANDIDATE_FEATURES))
+(
+    G_CPU,
+    G_MEM,
+    G_GPU,
+    G_SHARE,
+    G_SHARED,
+    G_LIFE,
+    G_FITS,
+    G_QUEUED,
+    G_USED_CPU,
+    G_USED_MEM,
+    G_USED_GPU,
+    G_FRAG,
+    G_FRAG_IDLE,
+    G_ACTIVE,
+    G_RUNNING,
+    G_WAITING,
+    G_ARRIVED_CPU,
+    G_ARRIVED_GPU,
+) = range(len(ft.GLOBAL_FEATURES))
+#: Rules that are features themselves: (rule, column, what its score is divided by).
+_RULE_COLUMN = np.array(
+    [
+        [ru.R_BEST_FIT, X_BEST_FIT, 1],
+        [ru.R_DOT_PRODUCT, X_DOT_PRODUCT, 3],
+        [ru.R_COSINE, X_COSINE, 1],
+        [ru.R_NORM_L2, X_NORM_L2, 3],
+        [ru.R_GPU_PACKING, X_GPU_PACKING, 100],
+        [ru.R_GPU_CLUSTERING, X_GPU_CLUSTERING, 100],
+        [ru.R_LIFETIME, X_LIFETIME, LIFETIME_STEPS.shape[0]],
+    ],
+    dtype=np.int64,
+)
+S_CPU, S_MEM, S_GPU, S_TOTAL_CPU, S_TOTAL_MEM, S_TOTAL_GPU, S_PRICE = range(7)
+
+
+def scales_of(w: WorldArrays) -> F64:
+    """Per machine list: largest cpu, mem, GPUs (milli), the cluster's sums, largest price. (F, 7)"""
+    out = np.zeros((w.fleet_i.shape[0], 7))
+    for f, row in enumerate(out):
+        n = int(w.fleet_n[f, wd.L_N])
+        for at, column, unit in ((S_CPU, wd.L_CPU, 1), (S_MEM, wd.L_MEM, 1), (S_GPU, wd.L_GPUS, 1000)):
+            row[at] = w.fleet_i[f, column, :n].max() * unit
+            row[at + 3] = w.fleet_i[f, column, :n].sum() * unit
+        price = w.fleet_f[f, wd.L_PRICE, :n]
+        row[S_PRICE] = max(0.0, np.nanmax(price)) if np.isfinite(price).any() else 0.0
+    return out
+
+
+# The compiled functions below take numba's view of the tuples; mypy sees Any.
+@bare_njit(inline="always")
+def _ratio(a: Any, b: Any) -> Any:
+    return a / b if b > 0 else 0.0
+
+
+@bare_njit
+def measure_candidates(
+    w: Any, m: Any, q: Any, r: Any, k: Any, d: Any, n: Any, scale: Any, found: Any, fits: Any, out: Any
+) -> None:
+    """Fill ``out`` (K, F) for the candidates on the desk, best of the prior first."""
+    fixed, rec = k.fixed[k.fleet[n]], k.rec[n]
+    need = r.gpus * r.mgpu
+    d.parts[0, 0], d.parts[0, 1] = 0, found
+    if w.option_i[wd.O_FRAG] != wd.FRAG_NONE:
+        d.one_rule[0] = ru.R_FRAGMENTATION
+        score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
+    for slot in range(found):
+        j, f = d.order[slot], out[slot]
+        i = d.rows[j]
+        cpu, mem, gpu = q.cap[wd.L_CPU, j], q.cap[wd.L_MEM, j], q.cap[wd.L_GPUS, j] * 1000
+        free_cpu, free_mem = q.i[st.M_CPU, j], q.i[st.M_MEM, j]
+        f[X_CPU_FREE] = _ratio(free_cpu, cpu)
+        f[X_MEM_FREE] = _ratio(free_mem, mem)
+        f[X_CPU_LEFT] = _ratio(free_cpu - r.cpu, cpu)
+        f[X_MEM_LEFT] = _ratio(free_mem - r.mem, mem)
+        f[X_CPU_SIZE] = _ratio(cpu, scale[S_CPU])
+        f[X_MEM_SIZE] = _ratio(mem, scale[S_MEM])
+        if gpu > 0:
+            free_gpu = q.i[st.M_GPU, j]
+            f[X_GPU_FREE] = free_gpu / gpu
+            f[X_GPU_LEFT] = (free_gpu - need) / gpu
+            f[X_GPU_SIZE] = gpu / scale[S_GPU]
+            _device_features(j, r, q, f)
+        if w.option_i[wd.O_FRAG] != wd.FRAG_NONE:
+            capacity = gpu if w.option_i[wd.O_FRAG] == wd.FRAG_GPU else cpu
+            if capacity > 0:
+                before = rec[i, E_FRAG]
+                after = max(0.0, before - d.score[j] * 1000.0)  # the difference can be -1e-13 where it is 0
+                f[X_FRAG_BEFORE] = before / capacity
+                f[X_FRAG_AFTER] = after / capacity
+                f[X_FRAG_GAIN] = (before - after) / capacity
+        tasks = rec[i, E_TASKS]
+        f[X_RESIDENTS] = tasks / (tasks + ft.HALF_RESIDENTS)
+        f[X_EMPTY] = 1.0 if tasks == 0.0 else 0.0
+        f[X_SAME_STATE] = d.equal[j] / fits
+        price = fixed[i, V_PRICE]
+        f[X_PRICE] = 0.0 if math.isnan(price) else _ratio(price, scale[S_PRICE])
+        if fixed[i, V_CURVE] >= 0.0:
+            f[X_POWER_RISE] = _power_rise(w, r, fixed[i], rec[i], cpu - free_cpu)
+        if w.option_i[wd.O_RESIDENTS] == 1:
+            f[X_LIFETIME_GAP] = _lifetime_gap(r, m, rec[i, E_EXIT], tasks)
+        behind = d.prior[d.order[0]] - d.prior[j]
+        f[X_PRIOR] = 0.0 - behind / (1.0 + behind)  # 0, not -0, at the best
+    for column in range(_RULE_COLUMN.shape[0]):
+        d.one_rule[0] = _RULE_COLUMN[column, 0]
+        if r.gpus == 0 and (d.one_rule[0] == ru.R_GPU_PACKING or d.one_rule[0] == ru.R_GPU_CLUSTERING):
+            continue
+        score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
+        for slot in range(found):
+            out[slot, _RULE_COLUMN[column, 1]] = d.score[d.order[slot]] / _RULE_COLUMN[column, 2]
+
+
+@bare_njit
+def _device_features(j: Any, r: Any, q: Any, f: Any) -> None:
+    n = q.cap[wd.L_GPUS, j]
+    bits = pick_devices(q.gpu[j], n, r.gpus, r.mgpu) if r.gpus > 0 else 0
+    free, left, least = 0, 0, 1000
+    for device in range(n):
+        used = (bits >> device) & 1
+        if q.gpu[j, device] == 1000:
+            free += 1
+            left += 1 - used
+        if used:
+            least = min(least, q.gpu[j, device] - r.mgpu)
+    f[X_WHOLE_FREE] = free / n
+    f[X_WHOLE_LEFT] = left / n
+    f[X_DEVICE_LEFT] = least / 1000 if r.gpus > 0 else 0.0
+
+
+@bare_njit
+def _power_rise(w: Any, r: Any, fixed: Any, rec: Any, used: Any) -> Any:
+    curve, full = np.int64(fixed[V_CURVE]), fixed[V_FULL_WATT]
+    load = (used + r.cpu) * fixed[V_INV_PHYSICAL]
+    rise = watts(w.curve_kind[curve], w.curve_table[curve], min(load, 1.0)) - rec[E_WATT]
+    return rise / full if full > 0.0 else 0.0
+
+
+@bare_njit
+def _lifetime_gap(r: Any, m: Any, exit_s: Any, tasks: Any) -> Any:
+    task = max(0.0, r.end - r.now)
+    others = 0.0
+    if tasks > 0.0:
+        # Where only ages are known, what has run for long is expected to run as long again.
+        others = r.now - exit_s if m.lifetime == 2 else max(0.0, exit_s - r.now)
+    both = task + others
+    return (task - others) / both if both > 0.0 else 0.0
+
+
+@bare_njit
+def measure_globals(w: Any, c: Any, r: Any, k: Any, n: Any, task: Any, fits: Any, scale: Any, out: Any) -> None:
+    """Fill ``out`` (G,); ``task`` is -1 where the window has ended, and ``r`` is not read then."""
+    count = c.counter
+    fleet = count[st.C_FLEET]
+    size = w.fleet_n[fleet, wd.L_N]
+    out[:] = 0.0
+    if task >= 0:
+        gpus, mgpu = r.gpus, r.mgpu
+        out[G_CPU] = _ratio(r.cpu, scale[S_CPU])
+        out[G_MEM] = _ratio(r.mem, scale[S_MEM])
+        out[G_GPU] = _ratio(gpus * mgpu, scale[S_GPU])
+        out[G_SHARE] = mgpu / 1000
+        out[G_SHARED] = 1.0 if gpus == 1 and mgpu < 1000 else 0.0
+        life = max(0.0, r.end - r.now)
+        out[G_LIFE] = life / (life + ft.HALF_LIFE_S)
+        out[G_FITS] = fits / size
+        out[G_QUEUED] = count[st.C_SOURCE]
+    out[G_USED_CPU] = _ratio(count[st.C_RUN_CPU], scale[S_TOTAL_CPU])
+    out[G_USED_MEM] = _ratio(count[st.C_RUN_MEM], scale[S_TOTAL_MEM])
+    out[G_USED_GPU] = _ratio(count[st.C_RUN_GPU], scale[S_TOTAL_GPU])
+    if w.option_i[wd.O_FRAG] != wd.FRAG_NONE:
+        gpu = w.option_i[wd.O_FRAG] == wd.FRAG_GPU
+        total = 0.0  # of sums made afresh: the running sum of the clock drifts by rounding
+        for block in range(k.frag.shape[1]):
+            total += k.frag[n, block]
+        capacity = scale[S_TOTAL_GPU] if gpu else scale[S_TOTAL_CPU]
+        used = count[st.C_RUN_GPU] if gpu else count[st.C_RUN_CPU]
+        out[G_FRAG] = _ratio(total, capacity)
+        out[G_FRAG_IDLE] = _ratio(total, capacity - used)
+    out[G_ACTIVE] = count[st.C_ACTIVE] / size
+    out[G_RUNNING] = count[st.C_RUNNING] / (count[st.C_RUNNING] + size)
+    out[G_WAITING] = count[st.C_WAITING] / (count[st.C_WAITING] + ft.HALF_WAITING)
+    arrived_cpu = _ratio(count[st.C_ARRIVED_CPU], scale[S_TOTAL_CPU])
+    arrived_gpu = _ratio(count[st.C_ARRIVED_GPU], scale[S_TOTAL_GPU])
+    out[G_ARRIVED_CPU] = arrived_cpu / (1.0 + arrived_cpu)
+    out[G_ARRIVED_GPU] = arrived_gpu / (1.0 + arrived_gpu)
