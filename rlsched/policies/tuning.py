@@ -26,6 +26,8 @@ SPREAD_SHARE = 0.5
 WIDEST, NARROWEST = 0.25, 0.02
 #: A number within this share of its range of an end is said to be at the edge.
 EDGE = 0.02
+#: Steps that lead to a member tried before are drawn again so many times; then the search ends.
+REDRAWS = 100
 SCALES = ("linear", "log", "whole")
 
 
@@ -158,7 +160,7 @@ def tune(
     split : (str, str)
         Names of the splits that are searched and selected on.
     budget : int
-        Members tried on the first; fewer where the family has no number to tune.
+        Members tried on the first; fewer where the family has no more.
     keep : int
         The best so many are scored on the second.
     seed : int
@@ -210,7 +212,7 @@ def tune(
 
 
 def candidates(family: Family, tried: Sequence[Trial], sign: float, budget: int, seed: int) -> Iterator[Values]:
-    """Members to try, ``budget`` of them: the defaults, a spread, then steps around the best.
+    """Members to try, each once, at most ``budget``: the defaults, a spread, steps around the best.
 
     Parameters
     ----------
@@ -221,25 +223,39 @@ def candidates(family: Family, tried: Sequence[Trial], sign: float, budget: int,
         1 where a lower score is better, -1 where a higher is.
     budget, seed : int
     """
+    seen = [family.defaults]
     yield family.defaults
     free = family.free
     if not free:
         return
     draw = stream(seed, "tune", family.name)
+    # Whole numbers alone are so many members; with another kind of number there is no end of them.
+    members = math.prod(one.high - one.low + 1 if one.scale == "whole" else math.inf for one in free)
+    budget = int(min(budget, members))
     spread = round((budget - 1) * SPREAD_SHARE)
     columns = [(draw.permutation(spread) + draw.random(spread)) / max(spread, 1) for _ in free]
     for i in range(spread):
-        yield _member(family, [float(column[i]) for column in columns])
-    near = budget - 1 - spread
-    for i in range(near):
+        values = _member(family, [float(column[i]) for column in columns])
+        if values not in seen:
+            seen.append(values)
+            yield values
+    first = len(seen)
+    while len(seen) < budget:
         best = min(tried, key=lambda one: sign * one.score).values
-        width = WIDEST * (NARROWEST / WIDEST) ** (i / max(near - 1, 1))
-        moved = draw.random(len(free)) < max(0.5, 1.0 / len(free))
-        moved[draw.integers(len(free))] = True
-        step = np.where(moved, draw.normal(0.0, width, len(free)), 0.0)
-        yield _member(
-            family, [_fold(_unit(one, best[one.name]) + s) for one, s in zip(free, step.tolist(), strict=True)]
-        )
+        width = WIDEST * (NARROWEST / WIDEST) ** ((len(seen) - first) / max(budget - first - 1, 1))
+        for _ in range(REDRAWS):
+            moved = draw.random(len(free)) < 0.5
+            moved[draw.integers(len(free))] = True
+            step = np.where(moved, draw.normal(0.0, width, len(free)), 0.0)
+            units = [_fold(_unit(one, best[one.name]) + s) for one, s in zip(free, step.tolist(), strict=True)]
+            values = _member(family, units)
+            if values not in seen:
+                break
+            width = min(1.0, width * 1.5)  # whole numbers near the best are soon used up
+        else:
+            return
+        seen.append(values)
+        yield values
 
 
 def _member(family: Family, units: Sequence[float]) -> Values:

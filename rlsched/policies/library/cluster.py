@@ -390,6 +390,8 @@ class _Table:
             if some:
                 self.assume("gpu_kinds")
             return np.zeros((5, self.n), np.int64)
+        if array.dtype == object and all(np.shape(row) == (5,) for row in array):
+            array = np.array([list(row) for row in array])  # lists in a frame
         if array.shape != (self.n, 5) or array.dtype.kind not in "iu" or (array < 0).any():
             raise PolicyError(
                 f"gpu_kinds must be a table of 5 whole numbers >= 0 a machine: got {array.dtype} {array.shape}."
