@@ -27,6 +27,7 @@ from rlsched.evaluate.metrics import METRICS, Measured
 from rlsched.evaluate.placement import TUNED, TUNED_FILE, load_tuned, open_arena
 from rlsched.evaluate.results import file_sha256, origin
 from rlsched.evaluate.windows import train_tasks
+from rlsched.policies.library.terms import world_facts
 from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.state import State
 from rlsched.sim.world import World
@@ -95,6 +96,7 @@ def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path 
         "provenance": with_versions(origin(command)),
     }
     problem = training_problem(experiment, spec, inputs)
+    facts["world"] = world_facts(problem.world)  # so that the policy file can be asked by itself
     validation = validation_of(experiment, spec, inputs)
     return Prepared(experiment_name(card), spec, problem, validation, facts, learned_from(experiment, inputs))
 
