@@ -86,7 +86,7 @@ def mean_wait_s(probability: float, servers: int, utilisation: float, service_s:
     >>> mean_wait_s(erlang_c(1, 0.5), 1, 0.5, 2.0)  # M/M/1: u / (1 - u) times the service time
     2.0
     """
-    return probability * service_s / (servers * (1.0 - utilisation))
+    return probability * (service_s / (servers * (1.0 - utilisation)))
 
 
 def wait_quantile_s(probability: float, servers: int, utilisation: float, service_s: float, quantile: float) -> float:
@@ -96,4 +96,17 @@ def wait_quantile_s(probability: float, servers: int, utilisation: float, servic
     """
     if probability <= 1.0 - quantile:
         return 0.0
-    return math.log(probability / (1.0 - quantile)) * service_s / (servers * (1.0 - utilisation))
+    return math.log(probability / (1.0 - quantile)) * (service_s / (servers * (1.0 - utilisation)))
+
+
+def reached_utilisation(utilisation: float, servers: int, service_s: float, step_s: float) -> float:
+    """``min(utilisation, highest_utilisation(...))``, for ``utilisation`` in [0, 1]."""
+    idle = 1.0 - utilisation
+    # Since 1 - sqrt(u) >= (1 - u) / 2, far below the limit no root is needed.
+    if service_s < 0.2 * idle * idle * servers * step_s:
+        return utilisation
+    share = service_s / (servers * step_s)
+    if share >= 1.0:
+        return 0.0
+    root = 1.0 - math.sqrt(share)
+    return min(utilisation, root * root)

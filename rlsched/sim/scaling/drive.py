@@ -10,8 +10,9 @@ import numpy.typing as npt
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.scaling import state as st
 from rlsched.sim.scaling import world as wd
-from rlsched.sim.scaling.compiled import inner
-from rlsched.sim.scaling.kernel import finish_step, step_service
+from rlsched.sim.scaling.compiled import apart
+from rlsched.sim.scaling.kernel import finish_step as finish_step_inline
+from rlsched.sim.scaling.kernel import step_service as step_service_inline
 from rlsched.sim.scaling.rules.run import wanted
 from rlsched.sim.scaling.state import StateCode
 from rlsched.sim.scaling.view import View
@@ -20,8 +21,12 @@ from rlsched.sim.scaling.world import WorldCode
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
+# Calls here: inlined beside a dozen rules they would take minutes to compile.
+step_service = apart(step_service_inline.py_func)
+finish_step = apart(finish_step_inline.py_func)
 
-@inner
+
+@apart
 def view_of(w: WorldCode, s: StateCode, n: int, service: int, kind: int, booting: I64) -> View:
     """What a rule sees; ``booting`` is work space that the view then holds. As the reference's ``view``."""
     t, row = s.clock[n, st.C_T], s.rows[n, service]

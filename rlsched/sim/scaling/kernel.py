@@ -23,10 +23,11 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 N_LAST = len(st.LAST)
+N_PLAIN = st.L_WAIT  # columns of `last` before the waiting times, which are added up weighted
 N_COST = len(st.COST)
 
 _erlang_c = inner(queueing.erlang_c)
-_highest_utilisation = inner(queueing.highest_utilisation)
+_reached_utilisation = inner(queueing.reached_utilisation)
 _mean_wait_s = inner(queueing.mean_wait_s)
 _wait_quantile_s = inner(queueing.wait_quantile_s)
 
@@ -225,12 +226,15 @@ def wait(w: WorldCode, last: F64, row: int, capacity: float, servers: int) -> No
         return
     step_s = w.option_f[wd.O_STEP_S]
     service_s = w.service_f[row, wd.S_REQUEST] * servers / capacity
-    utilisation = min(last[st.L_UTILISATION], _highest_utilisation(servers, service_s, step_s))
+    utilisation = _reached_utilisation(last[st.L_UTILISATION], servers, service_s, step_s)
     chance = _erlang_c(servers, utilisation)
     mean = _mean_wait_s(chance, servers, utilisation, service_s)
     quantile = _wait_quantile_s(chance, servers, utilisation, service_s, w.service_f[row, wd.S_QUANTILE])
-    last[st.L_WAIT] = min(mean + 0.5 * (before + after) / capacity * step_s, longest)
-    last[st.L_WAIT_QUANTILE] = min(quantile + max(before, after) / capacity * step_s, longest)
+    if before + after > 0.0:
+        mean += 0.5 * (before + after) / capacity * step_s
+        quantile += max(before, after) / capacity * step_s
+    last[st.L_WAIT] = min(mean, longest)
+    last[st.L_WAIT_QUANTILE] = min(quantile, longest)
 
 
 @inner
@@ -275,11 +279,10 @@ def step_service(w: WorldCode, s: StateCode, n: int, service: int, kind: int, on
     late = last[st.L_WAIT_QUANTILE] > w.service_f[row, wd.S_LATENCY]
     short = last[st.L_LOST] > (1.0 - w.service_f[row, wd.S_AVAILABILITY]) * demand
     last[st.L_VIOLATED] = 1.0 if late or short else 0.0
-    for column in range(N_LAST):
-        if column == st.L_WAIT or column == st.L_WAIT_QUANTILE:
-            sums[column] += last[column] * demand
-        else:
-            sums[column] += last[column]
+    for column in range(N_PLAIN):
+        sums[column] += last[column]
+    sums[st.L_WAIT] += last[st.L_WAIT] * demand
+    sums[st.L_WAIT_QUANTILE] += last[st.L_WAIT_QUANTILE] * demand
     if demand > 0.0:
         sums[st.M_ASKED] += 1.0
     sums[st.M_LONGEST] = max(sums[st.M_LONGEST], last[st.L_WAIT_QUANTILE])

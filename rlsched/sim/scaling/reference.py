@@ -327,12 +327,15 @@ def wait(w: WorldCode, last: npt.NDArray[np.float64], row: int, capacity: float,
         return
     step_s = float(w.option_f[wd.O_STEP_S])
     service_s = float(w.service_f[row, wd.S_REQUEST]) * servers / capacity
-    utilisation = min(float(last[st.L_UTILISATION]), queueing.highest_utilisation(servers, service_s, step_s))
+    utilisation = queueing.reached_utilisation(float(last[st.L_UTILISATION]), servers, service_s, step_s)
     chance = queueing.erlang_c(servers, utilisation)
     mean = queueing.mean_wait_s(chance, servers, utilisation, service_s)
     quantile = queueing.wait_quantile_s(chance, servers, utilisation, service_s, float(w.service_f[row, wd.S_QUANTILE]))
-    last[st.L_WAIT] = min(mean + 0.5 * (before + after) / capacity * step_s, longest)
-    last[st.L_WAIT_QUANTILE] = min(quantile + max(before, after) / capacity * step_s, longest)
+    if before + after > 0.0:
+        mean += 0.5 * (before + after) / capacity * step_s
+        quantile += max(before, after) / capacity * step_s
+    last[st.L_WAIT] = min(mean, longest)
+    last[st.L_WAIT_QUANTILE] = min(quantile, longest)
 
 
 def bill(w: WorldCode, alive: I64, last: npt.NDArray[np.float64], t: int, row: int) -> None:

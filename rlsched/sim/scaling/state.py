@@ -23,13 +23,13 @@ CLOCK = ("t", "lo", "hi", "seed")
 #: Columns of ``StateCode.last``: what the last interval showed. USD columns are the parts of its cost.
 LAST = (
     "instance_usd", "start_usd", "unmet_usd", "late_usd", "credit_usd",
-    "demand", "capacity", "served", "lost", "backlog", "utilisation", "wait_s", "wait_quantile_s", "violated",
-    "ready", "billed", "started", "stopped", "cancelled", "interrupted", "refused",
+    "demand", "capacity", "served", "lost", "backlog", "utilisation", "violated",
+    "ready", "billed", "started", "stopped", "cancelled", "interrupted", "refused", "wait_s", "wait_quantile_s",
 )  # fmt: skip
 (
     L_INSTANCES, L_STARTS, L_UNMET, L_LATE, L_CREDITS,
-    L_DEMAND, L_CAPACITY, L_SERVED, L_LOST, L_BACKLOG, L_UTILISATION, L_WAIT, L_WAIT_QUANTILE, L_VIOLATED,
-    L_READY, L_BILLED, L_STARTED, L_STOPPED, L_CANCELLED, L_INTERRUPTED, L_REFUSED,
+    L_DEMAND, L_CAPACITY, L_SERVED, L_LOST, L_BACKLOG, L_UTILISATION, L_VIOLATED,
+    L_READY, L_BILLED, L_STARTED, L_STOPPED, L_CANCELLED, L_INTERRUPTED, L_REFUSED, L_WAIT, L_WAIT_QUANTILE,
 ) = range(len(LAST))  # fmt: skip
 #: The parts of the cost are the first columns.
 COST = LAST[:5]
