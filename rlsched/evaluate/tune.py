@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from rlsched import spec as cards
 from rlsched.errors import SpecError
 from rlsched.evaluate.experiment import PlacementExperiment, TuneSpec, experiment_name
 from rlsched.evaluate.inputs import Inputs, read_inputs
+from rlsched.evaluate.kinds import KINDS, kind_of
 from rlsched.evaluate.metrics import METRICS
 from rlsched.evaluate.placement import (
-    TUNED,
     TUNED_FILE,
     Arena,
     Contestant,
@@ -222,7 +223,19 @@ def run_tune(
     -------
     dict
         What :func:`write_tuned` writes: the blend, its scores, and what it was tuned on.
+
+    Raises
+    ------
+    SpecError
+        When experiments of the card's kind have nothing to tune.
     """
+    kind = kind_of(card, overrides)
+    if kind != "placement":
+        other: Any = import_module(KINDS[kind][0])
+        if not hasattr(other, "run_tune"):
+            raise SpecError(f"experiments of kind {kind!r} have no family to tune: {experiment_name(card)} is one.")
+        tuned: dict[str, Any] = other.run_tune(card, overrides, data_root=data_root, progress=progress)
+        return tuned
     loaded = cards.load(PlacementExperiment, card, overrides)
     inputs = read_inputs(loaded.spec, card.parent, data_root)
     found = tune(loaded.spec, inputs, progress)
@@ -247,11 +260,16 @@ def run_tune(
 def write_tuned(tuned: dict[str, Any], folder: Path) -> Path:
     """Write ``tuned.toml`` into an experiment's folder; an earlier one is replaced."""
     path = folder / TUNED_FILE
-    lines = [f"# The blend called {TUNED}; made by the command below, on train and validation windows only."]
+    lines = ["# Made by the command below, on train and validation windows only."]
     tables = []
     for key, value in tuned.items():
         if isinstance(value, dict):
-            tables += ["", f"[{key}]", *(f"{_toml(name)} = {_toml(one)}" for name, one in value.items())]
+            own = {name: one for name, one in value.items() if not isinstance(one, dict)}
+            if own:
+                tables += ["", f"[{key}]", *(f"{_toml(name)} = {_toml(one)}" for name, one in own.items())]
+            for name, one in value.items():
+                if isinstance(one, dict):
+                    tables += ["", f"[{key}.{name}]", *(f"{inner} = {_toml(it)}" for inner, it in one.items())]
         elif isinstance(value, list):
             lines.append(f"{key} = [\n" + "".join(f"  {_toml(one)},\n" for one in value) + "]")
         else:
@@ -265,4 +283,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[\n" + "".join(f"  {_toml(one)},\n" for one in value) + "]"
     return repr(value)

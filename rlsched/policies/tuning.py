@@ -292,7 +292,7 @@ def _at_edge(family: Family, values: Values) -> tuple[str, ...]:
     out = []
     for one in family.free:
         if one.scale == "whole":
-            edge = values[one.name] in (one.low, one.high)
+            edge = one.high > one.low + 1 and values[one.name] in (one.low, one.high)  # a switch has only ends
         else:
             edge = not EDGE <= _unit(one, values[one.name]) <= 1.0 - EDGE
         if edge:

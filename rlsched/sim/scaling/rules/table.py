@@ -55,8 +55,8 @@ class Rule:
     needs_forecast: bool = False
 
 
-_ALPHA = Parameter("alpha", 0.5, 0.1, 1.0, doc="weight of the newest measurement in the level")
-_BETA = Parameter("beta", 0.05, 0.01, 0.3, "log", "weight of the newest squared error")
+_ALPHA = Parameter("alpha", 0.5, 0.02, 1.0, doc="weight of the newest measurement in the level")
+_BETA = Parameter("beta", 0.05, 0.003, 1.0, "log", "weight of the newest squared error")
 
 (
     R_STATIC,
@@ -108,9 +108,9 @@ _TABLE = (
     Rule(
         "target_tracking",
         (
-            Parameter("target", 0.6, 0.3, 0.98, doc="utilisation"),
+            Parameter("target", 0.6, 0.3, 1.0, doc="utilisation"),
             Parameter("low_share", 0.9, 0.7, 1.0, doc="of the target, below which it may go down"),
-            Parameter("low_steps", 3.0, 1.0, 6.0, "whole", "intervals in a row below"),
+            Parameter("low_steps", 3.0, 1.0, 12.0, "whole", "intervals in a row below"),
             Parameter("cooldown_s", 300.0, 0.0, 1800.0, doc="after the last change, before going down"),
         ),
         "Utilisation at a target, quick up and reluctant down.",
@@ -119,8 +119,8 @@ _TABLE = (
     Rule(
         "step_scaling",
         (
-            Parameter("low", 0.4, 0.2, 0.8, doc="utilisation below which it goes down"),
-            Parameter("high", 0.6, 0.4, 0.98, doc="utilisation above which it goes up"),
+            Parameter("low", 0.4, 0.05, 0.95, doc="utilisation below which it goes down"),
+            Parameter("high", 0.6, 0.4, 1.0, doc="utilisation above which it goes up"),
             Parameter("width", 0.1, 0.02, 0.2, doc="beyond which the large step is taken"),
             Parameter("small_percent", 10.0, 2.0, 30.0),
             Parameter("large_percent", 30.0, 10.0, 100.0),
@@ -172,7 +172,7 @@ _TABLE = (
     Rule(
         "mpc",
         (
-            Parameter("start_weight", 1.0, 0.1, 4.0, "log", "of the cost of starts in the plan"),
+            Parameter("start_weight", 1.0, 0.1, 20.0, "log", "of the cost of starts in the plan"),
             Parameter("penalty_weight", 1.0, 0.1, 4.0, "log", "of the penalty in the plan"),
         ),
         "Plans the next intervals on forecast quantiles, does the first step, plans again.",

@@ -1,0 +1,357 @@
+"""Scaling: policies × windows × seeds on real demand → the results document, with bound and controls."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlsched import spec as cards
+from rlsched.errors import PolicyError, SpecError
+from rlsched.evaluate.assemble import assemble
+from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.experiment import ROLES, experiment_name
+from rlsched.evaluate.gaps import Bound
+from rlsched.evaluate.results import Document, file_sha256, origin, plain, seal
+from rlsched.evaluate.scaling_bound import clairvoyant
+from rlsched.evaluate.scaling_card import ScalingEntry, ScalingExperiment
+from rlsched.evaluate.scaling_inputs import ScalingInputs, read_inputs
+from rlsched.evaluate.scaling_metrics import METRICS, Sums, read_metrics
+from rlsched.policies.scaling import ScalingPolicy, family, find_scaling
+from rlsched.policies.tuning import Tuned, tune
+from rlsched.rng import stream_seed
+from rlsched.sim.scaling.world import Window, World
+
+TUNED_FILE = "tuned.toml"
+BOUND = "clairvoyant"
+HINDSIGHT = "hindsight_"
+#: Told what is being done and the share that is done.
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A policy under the name it has in tables.
+
+    Parameters
+    ----------
+    name : str
+    policy : ScalingPolicy
+    tuned : dict
+        What ``tuned.toml`` says of it, for one that was tuned.
+    """
+
+    name: str
+    policy: ScalingPolicy
+    tuned: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScalingProblem:
+    """A world and its windows by split: what families are tuned on.
+
+    Parameters
+    ----------
+    world : World
+    windows : mapping of str to sequence of Window
+    metric : str
+        Mean over the windows.
+    """
+
+    world: World
+    windows: Mapping[str, Sequence[Window]]
+    metric: str = "cost_usd"
+
+    @property
+    def better(self) -> str:
+        """Direction of the metric."""
+        return METRICS[self.metric].better
+
+    def score(self, family: str, values: Mapping[str, float], split: str) -> float:
+        """Mean of the metric over the windows of a split, with the first seed of interruptions."""
+        windows = self.windows[split]
+        rows = play(self.world, windows, ScalingPolicy(family, values), (0,))
+        return float(np.mean([row[self.metric] for row in rows]))
+
+
+def run(
+    card: Path,
+    overrides: Sequence[str] = (),
+    *,
+    data_root: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Document:
+    """Evaluate a scaling experiment; parameters, result and errors as for a placement experiment."""
+    began = time.monotonic()
+    spec = cards.load(ScalingExperiment, card, overrides).spec
+    contestants = find_contestants(spec.policies, card.parent)
+    say = progress or (lambda _text, _share: None)
+    say("reading demand", 0.0)
+    inputs = read_inputs(spec, data_root)
+    for one in contestants:
+        check_policy(one.policy, inputs.world)
+    windows = inputs.windows[spec.split]
+    controls = hindsight(spec, inputs, say)
+    everybody = [*contestants, *controls]
+    rows: list[dict[str, Any]] = []
+    seeds = spec.seeds if draws_numbers(inputs.world) else (None,)
+    for i, one in enumerate(everybody):
+        say(f"{one.name}, {len(windows)} windows", 0.5 + 0.4 * i / len(everybody))
+        played = play(inputs.world, windows, one.policy, seeds)
+        rows += [{"policy": one.name, **{key: plain(value) for key, value in row.items()}} for row in played]
+    say("clairvoyant bound", 0.9)
+    bounds = [bound_of(inputs.world, windows)] if spec.bound else []
+    name, names = experiment_name(card), [one.name for one in everybody]
+    roles = {role: policy for role in ROLES if (policy := getattr(spec.references, role))}
+    document = assemble(
+        name,
+        rows,
+        Bootstrap(spec.bootstrap.resamples, spec.bootstrap.level, spec.bootstrap.seed),
+        spec.main_metric,
+        tuple(dict.fromkeys((spec.main_metric, *spec.judged))),
+        [one for one in roles.values() if one in names],
+        metrics=METRICS,
+        bounds=bounds,
+        controls=[one.name for one in controls],
+    )
+    provenance = {
+        **origin(" ".join(["rlsched evaluate", name, *(f"--set {shlex.quote(text)}" for text in overrides)])),
+        "kind": spec.kind,
+        "title": spec.title,
+        "question": spec.question,
+        "card_sha256": file_sha256(card),
+        "card": plain(spec.model_dump()),
+        "problem_sha256": spec.problem_sha256,
+        "set": list(overrides),
+        "split": spec.split,
+        "main_metric": spec.main_metric,
+        "metrics": list(spec.shown),
+        "references": roles,
+        "not_run": [one for one in roles.values() if one not in names],
+        "controls": [one.name for one in controls],
+        "data": list(inputs.sources),
+        "demand": inputs.demand.report.lines(),
+        "tuned_elsewhere": [one.name for one in contestants if tuned_elsewhere(one, inputs)],
+        "seeds": list(spec.seeds),
+        "policies": [describe(one) for one in everybody],
+        "windows": [describe_window(one, inputs.world) for one in windows],
+        "bootstrap": {**spec.bootstrap.model_dump(), "over": "windows and seeds, paired"},
+        "comparisons": document["provenance"],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    return {**document, "provenance": seal(provenance)}
+
+
+def find_contestants(entries: Sequence[ScalingEntry], folder: Path) -> list[Contestant]:
+    """Look every policy up; ``tuned_RULE`` are those in the experiment's folder.
+
+    Raises
+    ------
+    SpecError
+        When a tuned one is not there.
+    """
+    out = []
+    for entry in entries:
+        if entry.tuned_rule:
+            policy, tuned = load_tuned(folder / TUNED_FILE, entry.tuned_rule)
+            out.append(Contestant(entry.label, replace(policy, name=entry.label), tuned))
+        else:
+            out.append(Contestant(entry.label, find_scaling(entry.policy)))
+    return out
+
+
+def load_tuned(path: Path, rule: str) -> tuple[ScalingPolicy, dict[str, Any]]:
+    """The policy that ``rlsched tune`` left for a rule, and what the file says of it.
+
+    Raises
+    ------
+    SpecError
+        When the file or the rule in it is not there.
+    """
+    what = f"policy 'tuned_{rule}'"
+    if not path.is_file():
+        raise SpecError(
+            f"{what}: there is no {TUNED_FILE} beside the experiment's card. Make it with "
+            f"'rlsched tune {path.parent.name}'."
+        )
+    tuned = cards.read_toml(path)
+    one = tuned.get("families", {}).get(rule)
+    if not isinstance(one, dict) or not isinstance(one.get("policy"), str):
+        raise SpecError(
+            f"{what}: {path} has no [families.{rule}] with a policy. Add {rule!r} to tune.families of the card and run "
+            f"'rlsched tune {path.parent.name}'."
+        )
+    try:
+        policy = find_scaling(one["policy"])
+    except PolicyError as error:
+        raise SpecError(f"{path}, [families.{rule}]: {error}") from None
+    return policy, {**one, **{key: tuned.get(key) for key in ("data_sha256", "problem_sha256")}}
+
+
+def tuned_elsewhere(contestant: Contestant, inputs: ScalingInputs) -> bool:
+    """True for a tuned policy whose data or whose problem were not those of this experiment."""
+    if not contestant.tuned:
+        return False
+    same = contestant.tuned["data_sha256"] == inputs.sha256
+    return not same or contestant.tuned["problem_sha256"] != inputs.spec.problem_sha256
+
+
+def check_policy(policy: ScalingPolicy, world: World) -> None:
+    """Refuse a policy that the world cannot run.
+
+    Raises
+    ------
+    SpecError
+        When it needs forecasts that are not there; types and markets are checked by the simulator.
+    """
+    uses_table = policy.values.get("use_table", 1.0) > 0.5
+    if policy.table.needs_forecast and uses_table and world.horizons.size == 0:
+        raise SpecError(f"policy {policy.label!r} reads forecasts: add a [forecast] table to the card.")
+
+
+def hindsight(spec: ScalingExperiment, inputs: ScalingInputs, say: Progress) -> list[Contestant]:
+    """The best constants on the evaluated windows themselves, found with the budget of tuning."""
+    out = []
+    problem = ScalingProblem(inputs.world, inputs.windows, spec.main_metric)
+    for i, rule in enumerate(spec.hindsight):
+        say(f"control {rule}", 0.5 * i / len(spec.hindsight))
+        found = search(spec, rule, problem, (spec.split, spec.split), lambda _text, _share: None)
+        policy = ScalingPolicy(rule, found.best.values, name=HINDSIGHT + rule)
+        out.append(Contestant(policy.name, policy))
+    return out
+
+
+def search(
+    spec: ScalingExperiment, rule: str, problem: ScalingProblem, split: tuple[str, str], say: Progress | None
+) -> Tuned:
+    """Tune one rule with the card's budget; without a ``[tune]`` table, with its defaults."""
+    budget, keep, seed = (200, 10, 0) if spec.tune is None else (spec.tune.budget, spec.tune.keep, spec.tune.seed)
+    return tune(family(rule), problem, split, budget=budget, keep=keep, seed=seed, progress=say)
+
+
+def draws_numbers(world: World) -> bool:
+    """True when runs draw random numbers: spot instances may be taken back by chance."""
+    return len(world.pools) > len(world.types) and world.options.interruptions_per_h > 0
+
+
+def play(
+    world: World, windows: Sequence[Window], policy: ScalingPolicy, seeds: Sequence[int | None]
+) -> list[dict[str, Any]]:
+    """Run a policy on every window and seed.
+
+    Returns
+    -------
+    list of dict
+        ``window, seed`` (None where nothing is drawn) and every metric; by seed, then window.
+    """
+    from rlsched.sim.scaling.simulate import run as simulate
+
+    out = []
+    for seed in seeds:
+        streams = [stream_seed(seed or 0, "window", one.name) for one in windows]
+        state, _ = simulate(world, windows, [policy.choice()] * len(windows), streams)
+        for copy, one in enumerate(windows):
+            sums = Sums(state.code.sums[copy], float(world.step_s), float((one.hi - one.lo) * world.step_s))
+            out.append({"window": one.name, "seed": seed, **read_metrics(sums)})
+    return out
+
+
+def bound_of(world: World, windows: Sequence[Window]) -> Bound:
+    """The clairvoyant bound on the cost of every window."""
+    found = [clairvoyant(world, one) for one in windows]
+    exact = all(one.exact for services in found for one in services)
+    values = np.array([sum(one.cost_usd for one in services) for services in found])
+    doc = "What a scaler pays that knows the whole demand: " + (
+        "reached by its plan." if exact else "a lower bound, which relaxes what its state cannot hold."
+    )
+    return Bound(BOUND, "cost_usd", tuple(one.name for one in windows), values, doc)
+
+
+def describe(contestant: Contestant) -> dict[str, Any]:
+    """A contestant for provenance: what it is, and where it is from."""
+    policy = contestant.policy
+    out: dict[str, Any] = {
+        "name": contestant.name,
+        "policy": policy.text,
+        "params": dict(policy.values),
+        "doc": policy.table.doc,
+        "source": policy.table.source,
+    }
+    return {**out, **({"tuned": plain(contestant.tuned)} if contestant.tuned else {})}
+
+
+def describe_window(window: Window, world: World) -> dict[str, Any]:
+    """A window for provenance."""
+    start = world.start_s + window.lo * world.step_s
+    return {
+        "name": window.name,
+        "services": len(window.rows),
+        "start_s": start,
+        "stop_s": start + (window.hi - window.lo) * world.step_s,
+        "mean_demand": float(np.mean([world.demand[row, window.lo : window.hi].mean() for row in window.rows])),
+    }
+
+
+def run_tune(
+    card: Path,
+    overrides: Sequence[str] = (),
+    *,
+    data_root: str | Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Tune every family of an experiment's card on train, select on validation.
+
+    Returns
+    -------
+    dict
+        What ``rlsched.evaluate.tune.write_tuned`` writes: the best policy over all families, and a
+        table for each.
+
+    Raises
+    ------
+    SpecError
+        Without ``[tune]``.
+    """
+    spec = cards.load(ScalingExperiment, card, overrides).spec
+    if spec.tune is None:
+        raise SpecError("this card has no [tune] table, so there is no family to tune. Add one with families = [...].")
+    inputs = read_inputs(spec, data_root)
+    problem = ScalingProblem(inputs.world, inputs.windows, spec.main_metric)
+    families: dict[str, dict[str, Any]] = {}
+    for i, rule in enumerate(spec.tune.families):
+
+        def say(text: str, share: float, at: int = i) -> None:
+            if progress is not None and spec.tune is not None:
+                progress(text, (at + share) / len(spec.tune.families))
+
+        found = search(spec, rule, problem, ("train", "validation"), say)
+        families[rule] = {
+            "policy": ScalingPolicy(rule, found.best.values).text,
+            "validation_score": found.best.score,
+            "train_score": found.train_score,
+            "default_train_score": found.tried[0].score,
+            "tried": len(found.tried),
+            "at_edge": ", ".join(found.at_edge),
+            "finalists": [f"{ScalingPolicy(rule, one.values).text} {one.score:.6g}" for one in found.finalists],
+        }
+    sign = 1.0 if problem.better == "down" else -1.0
+    best = min(families.values(), key=lambda one: sign * one["validation_score"])
+    sets = "".join(f" --set {shlex.quote(text)}" for text in overrides)
+    return {
+        "policy": best["policy"],
+        "metric": spec.main_metric,
+        "validation_score": best["validation_score"],
+        "train_score": best["train_score"],
+        "tried": sum(one["tried"] for one in families.values()),
+        "command": f"rlsched tune {experiment_name(card)}{sets}",
+        "seed": spec.tune.seed,
+        "card_sha256": file_sha256(card),
+        "problem_sha256": spec.problem_sha256,
+        "data_sha256": inputs.sha256,
+        "families": families,
+    }
