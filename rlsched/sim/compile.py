@@ -33,7 +33,8 @@ def njit(function: FunctionT | None = None, **options: Any) -> Any:
     function : callable
         Left out when options are given: ``@njit(inline="always")``.
     options
-        Passed on to ``numba.njit``.
+        Passed on to ``numba.njit``; but ``also``, a tuple of folders below ``rlsched`` whose compiled
+        functions this one calls, such as ``("sim/scaling",)``.
 
     Returns
     -------
@@ -46,7 +47,8 @@ def njit(function: FunctionT | None = None, **options: Any) -> Any:
     import numba
     from numba.core import config
 
-    folder = cache_folder(Path(function.__code__.co_filename).resolve().parent)
+    also = options.pop("also", ())
+    folder = cache_folder(Path(function.__code__.co_filename).resolve().parent, also)
     if folder is None:
         return numba.njit(function, **options)
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)

@@ -45,7 +45,7 @@ class WorldCode(NamedTuple):
     """The arrays the simulators read. ``R`` series, ``T`` intervals, ``K`` types, ``P`` pools."""
 
     demand: F64  # (R, T) units
-    calendar: F32  # (T, 4) sine and cosine of the time of day and of the week
+    calendar: F32  # (T + 1, 4) sine and cosine of the time of day and of the week
     type_f: F64  # (K, 4) see TYPE_F
     type_i: I64  # (K, 2) see TYPE_I
     pool: I64  # (P, 2) type and market of each pool, by type, on demand before spot
@@ -277,7 +277,7 @@ class World:
         services = self.services
         arrays = WorldCode(
             demand=self.demand,
-            calendar=_calendar(self.start_s, self.step_s, self.n_steps),
+            calendar=_calendar(self.start_s, self.step_s, self.n_steps + 1),
             type_f=np.array([(k.capacity, k.price_per_step(step), k.start_usd, k.min_billing_s) for k in self.types]),
             type_i=np.array([(boot, k.servers) for boot, k in zip(boots, self.types, strict=True)], np.int64),
             pool=np.array(self.pools, np.int64),
@@ -362,7 +362,7 @@ def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _calendar(start_s: int, step_s: int, n_steps: int) -> F32:
-    """Sine and cosine of the time of day and of the week at the beginning of each interval, (T, 4)."""
+    """Sine and cosine of the time of day and of the week at the beginning of each interval, (T + 1, 4)."""
     time_s = start_s + step_s * np.arange(n_steps, dtype=np.float64)
     day = 2 * np.pi * time_s / SECONDS_PER_DAY
     week = day / 7
