@@ -22,9 +22,10 @@ from rlsched.agents import checkpoint as ck
 from rlsched.agents.spec import LookaheadSpec, TrainSpec
 from rlsched.envs.problem import PlacementProblem
 from rlsched.errors import SpecError
-from rlsched.observe.placement import Observer, device_choice
+from rlsched.observe.placement import ObservationArrays, Observer, device_choice
 from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.blend import blend
+from rlsched.policies.learned import Choose
 from rlsched.rng import stream
 from rlsched.sim import state as st
 from rlsched.sim.select import PolicyArrays
@@ -33,9 +34,8 @@ from rlsched.sim.state import State, StateArrays
 from rlsched.sim.world import Window, World
 
 F32 = npt.NDArray[np.float32]
-LABELS = "labels.npz"
 SAVE_EVERY = 20
-_METER = {"gpu": (st.C_PLACED_GPU, 1000.0), "cpu": (st.C_PLACED_CPU, 1000.0)}
+METER = {"gpu": (st.C_PLACED_GPU, 1000.0), "cpu": (st.C_PLACED_CPU, 1000.0)}
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,17 @@ class Labels:
     def __len__(self) -> int:
         return len(self.window)
 
+    @classmethod
+    def joined(cls, parts: list[Labels]) -> Labels:
+        """All of several, one after the other."""
+        names = ("candidates", "globals", "action_mask", "gain", "window")
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+    def take(self, which: npt.NDArray[Any]) -> Labels:
+        """Some of the decisions."""
+        arrays = (self.candidates, self.globals, self.action_mask, self.gain, self.window)
+        return Labels(*(array[which] for array in arrays))
+
 
 def base_policy(settings: ObservationSettings) -> PolicyArrays:
     """The prior of the observation as a heuristic the compiled loop runs."""
@@ -73,10 +84,12 @@ def collect(
     problem: PlacementProblem,
     spec: TrainSpec,
     *,
+    rows: range | None = None,
+    lead: Choose | None = None,
     keep: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Labels:
-    """Label decisions of every window of a problem.
+    """Label decisions of windows of a problem.
 
     Parameters
     ----------
@@ -84,6 +97,11 @@ def collect(
         Windows of the training split.
     spec : TrainSpec
         With ``lookahead``.
+    rows : range, optional
+        Which windows; all by default.
+    lead : callable, optional
+        Observation → candidate, (1,) int64: who leads from one labelled decision to the next; the
+        prior by default. What follows a candidate is played by the prior either way.
     keep : Path, optional
         File that what is done so far is written to, every few windows; found there, it is gone
         on from. Windows draw from streams of their own, so the labels are the same.
@@ -98,32 +116,33 @@ def collect(
     look = spec.lookahead
     if look is None:
         raise SpecError("looking ahead needs [lookahead] in train.toml.")
-    tied = {"lookahead": look.model_dump(mode="json"), "seed": spec.seed, "windows": len(problem.windows)}
-    parts, first = _found(keep, tied)
-    looker = _Looker(problem.world, spec.placement.observation, look)
-    for i in range(first, len(problem.windows)):
+    rows = range(len(problem.windows)) if rows is None else rows
+    tied = {"lookahead": look.model_dump(mode="json"), "seed": spec.seed, "windows": [rows.start, rows.stop]}
+    parts, first = _found(keep, tied, rows.start)
+    looker = _Looker(problem.world, spec.placement.observation, look, lead)
+    for i in range(first, rows.stop):
         parts.extend(looker.label(problem.windows[i], i, stream(spec.seed, "lookahead", i)))
-        if (i + 1) % SAVE_EVERY == 0 or i + 1 == len(problem.windows):
+        if (i + 1) % SAVE_EVERY == 0 or i + 1 == rows.stop:
             if keep is not None and parts:
                 ck.save_arrays(keep, _stacked(parts), {**tied, "done": i + 1})
             if progress is not None:
-                progress(f"looked ahead from {len(parts):,} decisions of {i + 1}/{len(problem.windows)} windows")
+                progress(f"rollout: looked ahead from {len(parts):,} decisions; window {i + 1} of {rows.stop}")
     if not parts:
         raise SpecError("no decision of the training windows had a choice: nothing to look ahead from.")
     return Labels(**_stacked(parts))
 
 
-def _found(keep: Path | None, tied: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+def _found(keep: Path | None, tied: dict[str, Any], start: int) -> tuple[list[dict[str, Any]], int]:
     if keep is None or not keep.is_file():
-        return [], 0
+        return [], start
     arrays, meta = ck.load_arrays(keep)
     for key, value in tied.items():
         if meta[key] != value:
             raise SpecError(
                 f"{keep} was made with {key} {meta[key]!r}, now it is {value!r}. Remove it, or name another --out."
             )
-    rows = len(arrays["window"])
-    return [{name: array[row] for name, array in arrays.items()} for row in range(rows)], int(meta["done"])
+    n = len(arrays["window"])
+    return [{name: array[row] for name, array in arrays.items()} for row in range(n)], int(meta["done"])
 
 
 def _stacked(parts: list[dict[str, Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -133,8 +152,8 @@ def _stacked(parts: list[dict[str, Any]]) -> dict[str, npt.NDArray[Any]]:
 class _Looker:
     """Labels the decisions of one window after the other, with buffers of its own."""
 
-    def __init__(self, world: World, settings: ObservationSettings, look: LookaheadSpec) -> None:
-        self.world, self.look = world, look
+    def __init__(self, world: World, settings: ObservationSettings, look: LookaheadSpec, lead: Choose | None) -> None:
+        self.world, self.look, self.lead = world, look, lead
         self.observer = Observer(world, 1, settings)
         self.devices = device_choice(settings, world)
         self.base = base_policy(settings)
@@ -148,7 +167,7 @@ class _Looker:
         out: list[dict[str, Any]] = []
         while True:
             skip = int(draw.geometric(1.0 / gap)) - 1
-            if skip and run_tasks(self.world, state, self.base, skip) < skip:
+            if skip and self._on(state, skip) < skip:
                 return out
             task = int(advance_all(self.world, state)[0])
             if task < 0 or task - window.lo > self.look.until * n_tasks:
@@ -169,12 +188,26 @@ class _Looker:
                     }
                 )
             explore = draw.random() < self.look.explore
-            chosen = rows[draw.choice(allowed)] if explore else rows[0]
+            chosen = rows[draw.choice(allowed) if explore else self._led(seen)]
             decide_all(self.world, state, np.array([chosen]), self.devices)
+
+    def _on(self, state: State, tasks: int) -> int:
+        """Let whoever leads place so many tasks; how many there were."""
+        if self.lead is None:
+            return run_tasks(self.world, state, self.base, tasks)
+        for done in range(tasks):
+            if int(advance_all(self.world, state)[0]) < 0:
+                return done
+            seen = self.observer.observe(state)
+            decide_all(self.world, state, seen.rows[:, self._led(seen)], self.devices)
+        return tasks
+
+    def _led(self, seen: ObservationArrays) -> int:
+        return 0 if self.lead is None else int(self.lead(seen.as_dict())[0])
 
     def _ahead(self, state: State, branches: State, machines: npt.NDArray[np.int64]) -> F32:
         """What each machine leads to, less what the first one does, (len(machines),)."""
-        meter, unit = _METER[self.look.count]
+        meter, unit = METER[self.look.count]
         n = len(machines)
         views: list[Any] = [array[:n] for array in branches.arrays]
         alone: list[Any] = list(state.arrays)

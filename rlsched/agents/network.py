@@ -20,9 +20,11 @@ _PRIOR = CANDIDATE_NAMES.index("prior")
 class CandidateScorer(nn.Module):
     """Logit of every candidate and value of the situation.
 
-    ``logit = prior_scale · (score − best score of the prior heuristic) + network``. The last
-    layer of the network starts at zero, so before the first update the largest logit is the
-    prior heuristic's choice, whatever the normaliser.
+    ``logit = prior_scale · (score − best score of the prior heuristic) + first_bonus · [candidate 0]
+    + x · (W g + w) + network``, x and g the normalised features of candidate and situation.
+    Candidate 0 is the prior heuristic's choice. W, w, the bonus and the last layer of the network
+    start at zero, so before the first update the largest logit is that choice, whatever the
+    normaliser.
 
     Parameters
     ----------
@@ -46,6 +48,10 @@ class CandidateScorer(nn.Module):
         self.register_buffer("global_mean", torch.zeros(n_global))
         self.register_buffer("global_scale", torch.ones(n_global))
         self.register_buffer("prior_scale", torch.tensor(float(prior_scale)))
+        self.first_bonus = nn.Parameter(torch.zeros(()))
+        self.bilinear = nn.Linear(n_global, n_candidate)
+        nn.init.zeros_(self.bilinear.weight)
+        nn.init.zeros_(self.bilinear.bias)
         self.embed_candidate = nn.Linear(n_candidate, hidden)
         self.embed_global = nn.Linear(n_global, hidden)
         self.embed_context = nn.Linear(hidden, hidden, bias=False)
@@ -83,26 +89,27 @@ class CandidateScorer(nn.Module):
 
     def _embed(
         self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         x = (candidates - self.candidate_mean) * self.candidate_scale  # (N, K, F)
         g = (situation - self.global_mean) * self.global_scale  # (N, G)
         first = self.embed_candidate(x)  # (N, K, H)
         here = mask.to(x.dtype).unsqueeze(-1)  # (N, K, 1)
         rows = torch.relu(first) * here
         mean = rows.sum(dim=1) / torch.clamp(here.sum(dim=1), min=1.0)  # (N, H)
-        return first, g, mean, rows
+        return x, first, g, mean, rows
 
     def logits(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logit of every candidate, (N, K); ``MASKED`` where the mask is 0."""
-        first, g, mean, _ = self._embed(candidates, situation, mask)
+        x, first, g, mean, _ = self._embed(candidates, situation, mask)
         around = self.embed_global(g) + self.embed_context(mean)  # (N, H)
         hidden = torch.relu(first + around.unsqueeze(1))
         hidden = torch.relu(self.second(hidden))
-        return self._with_prior(self.score(hidden).squeeze(-1), candidates, mask)
+        simple = (x * self.bilinear(g).unsqueeze(1)).sum(dim=-1)  # (N, K)
+        return self._with_prior(self.score(hidden).squeeze(-1) + simple, candidates, mask)
 
     def values(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Value of the situation, (N, 1); defined without any candidate too."""
-        _, g, mean, rows = self._embed(candidates, situation, mask)
+        _, _, g, mean, rows = self._embed(candidates, situation, mask)
         x = torch.cat([g, mean, rows.amax(dim=1)], dim=1)
         x = torch.relu(self.value_first(x))
         out: torch.Tensor = self.value(torch.relu(self.value_second(x)))
@@ -118,5 +125,6 @@ class CandidateScorer(nn.Module):
     def _with_prior(self, scores: torch.Tensor, candidates: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         squashed = candidates[:, :, _PRIOR]  # −x / (1 + x), x: how far behind the prior's best
         behind = squashed / torch.clamp(1.0 + squashed, min=1e-6)
-        logits = self.prior_scale * behind + scores
+        bonus = (torch.arange(scores.shape[1], device=scores.device) == 0).to(scores.dtype) * self.first_bonus
+        logits = self.prior_scale * behind + bonus + scores
         return torch.where(mask.to(logits.dtype) > 0, logits, torch.full_like(logits, MASKED))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rlsched.envs.problem import PlacementSettings
 from rlsched.spec import Spec
@@ -23,14 +23,21 @@ class LookaheadSpec(Spec):
         Only decisions in this first share of a window's tasks: in a window that fills up, the
         last ones decide nothing.
     explore : float
-        Chance that a labelled decision is followed by a random candidate instead of the prior's,
-        so that other states than the prior's own are seen too.
+        Chance that a labelled decision is followed by a random candidate, so that other states
+        than the policy's own are seen too.
     horizon : int, optional
         Tasks to look ahead; to the window's end by default.
-    epochs, minibatch, learning_rate
-        Of distilling the labels into the network.
-    prior_scale : float
-        That of the network while distilling: the smaller, the more gain outweighs the prior.
+    rounds : int
+        The windows are shared out over so many rounds. In the first the prior leads from one
+        decision to the next, in later ones what was learned before: its own mistakes are labelled.
+    ridge : float
+        Weight of the squared coefficients in the regression, per standard deviation of a feature.
+    margins : list of float
+        How much gain must be predicted before the policy leaves the prior's choice; the best of
+        these is taken, by playing the last ``judged`` training windows, which have no labels.
+    judged : int
+    sharpness : float
+        Logits a unit of predicted gain: how sharply the policy is drawn from when PPO goes on.
     """
 
     count: Literal["gpu", "cpu"]
@@ -38,10 +45,16 @@ class LookaheadSpec(Spec):
     until: float = Field(default=0.75, gt=0, le=1)
     explore: float = Field(default=0.1, ge=0, le=1)
     horizon: int | None = Field(default=None, ge=1)
-    epochs: int = Field(default=20, ge=1)
-    minibatch: int = Field(default=1024, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    prior_scale: float = Field(default=5.0, gt=0)
+    rounds: int = Field(default=2, ge=1, le=100)
+    ridge: float = Field(default=1000.0, gt=0)
+    margins: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
+    judged: int = Field(default=32, ge=1)
+    sharpness: float = Field(default=50.0, gt=0)
+
+    @field_validator("margins", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class TrainSpec(Spec):

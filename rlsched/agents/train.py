@@ -15,8 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from rlsched.agents import checkpoint as ck
-from rlsched.agents.distil import distil
-from rlsched.agents.lookahead import LABELS, collect
+from rlsched.agents.distil import distil, judge_on
+from rlsched.agents.lookahead import Labels, collect
 from rlsched.agents.maskable import CandidatePolicy
 from rlsched.agents.network import CandidateScorer
 from rlsched.agents.spec import TrainSpec
@@ -49,7 +49,7 @@ class Outcome:
     start, best, last : list of float
         Validation scores of checkpoint 0, of the chosen one, of the last one; one a window.
     curve, validations, distilled : list of dict
-        One entry a rollout; one a validation; one an epoch of distilling.
+        One entry a rollout; one a validation; one a round of looking ahead.
     """
 
     network: CandidateScorer
@@ -164,11 +164,11 @@ def train(
     else:
         callback = _restore(saved, model, env, memory, spec)
         tell(f"continuing after {memory.rollouts} of {spec.rollouts} rollouts")
-    if spec.lookahead is not None and not memory.distilled:
-        labels = collect(problem, spec, keep=out / LABELS, progress=tell)
-        memory.distilled = distil(network, labels, spec.lookahead, spec.seed, tell)
-        _validate(memory, network, spec, validation, tell, LOOKAHEAD)
-        _save(file, model, env, memory, spec)
+    if spec.lookahead is not None:
+        _look_ahead(memory, network, spec, problem, out, tell)
+        if memory.validations[-1]["stage"] == PRIOR:
+            _validate(memory, network, spec, validation, tell, LOOKAHEAD)
+            _save(file, model, env, memory, spec)
     began, first = time.monotonic(), memory.rollouts
     while memory.rollouts < spec.rollouts:
         if stop_after is not None and memory.rollouts - first >= stop_after:
@@ -230,6 +230,28 @@ def _fit_normaliser(network: CandidateScorer, env: PlacementVecEnv, spec: TrainS
     network.normalise_by(np.concatenate(rows), np.concatenate(situations))
     env.ended.clear()
     env.busy_s = 0.0
+
+
+def _look_ahead(
+    memory: _Memory, network: CandidateScorer, spec: TrainSpec, problem: PlacementProblem, out: Path, tell: Progress
+) -> None:
+    """Rounds of looking ahead, each led by what the ones before taught; nothing where they are done."""
+    look = spec.lookahead
+    if look is None or memory.distilled:
+        return
+    labelled = len(problem.windows) - look.judged
+    if labelled < look.rounds:
+        raise SpecError(
+            f"n_windows must leave a window a round beside the {look.judged} judged: got {len(problem.windows)} for "
+            f"{look.rounds} rounds. Raise n_windows, or lower lookahead.judged."
+        )
+    judge = judge_on(problem.world, problem.windows[labelled:], look.count)
+    parts: list[Labels] = []
+    for i in range(look.rounds):
+        rows = range(labelled * i // look.rounds, labelled * (i + 1) // look.rounds)
+        lead = greedy(network) if i else None
+        parts.append(collect(problem, spec, rows=rows, lead=lead, keep=out / f"labels-{i}.npz", progress=tell))
+        memory.distilled.append(distil(network, Labels.joined(parts), look, spec.placement.observation, judge, tell))
 
 
 def _learn_once(
