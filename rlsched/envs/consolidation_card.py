@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from rlsched.assets import find_asset
@@ -125,15 +126,13 @@ def build_problem(spec: ConsolidationCard) -> ConsolidationProblem:
         day = names[i % len(names)]
         if day not in usages:
             usages[day] = read(day)
+        usage, seed = usages[day], stream_seed(w.seed, "world", i)
+        n = len(usage) if w.vms is None else w.vms
+        if n > len(usage):
+            raise SpecError(f"worlds.vms must be at most {len(usage)}, the VMs of {day}: got {n}.")
+        rows = np.sort(stream(seed, "vms").choice(len(usage), size=n, replace=False))
         worlds.append(
-            planetlab_world(
-                usages[day],
-                semantics,
-                seed=stream_seed(w.seed, "world", i),
-                n_hosts=w.hosts,
-                host_mem_mib=w.host_mem_mib,
-                n_vms=w.vms,
-            )
+            planetlab_world(usage, semantics, seed=seed, n_hosts=w.hosts, host_mem_mib=w.host_mem_mib, rows=rows)
         )
         labels.append(f"{day}/{i:03d}")
     return ConsolidationProblem(tuple(worlds), semantics, tuple(labels))

@@ -8,7 +8,7 @@ from typing import Any
 
 from rlsched.errors import MissingDataError
 from rlsched.evaluate.answer import answer, metric_label, percent_scale
-from rlsched.evaluate.metrics import METRICS
+from rlsched.evaluate.metric_tables import KNOWN as METRICS
 from rlsched.evaluate.results import Document, read_ledger
 from rlsched.report.figures import Dot, axis_values, dot_plot
 from rlsched.report.tables import (

@@ -108,7 +108,9 @@ class Simulator:
         """Take one decision in each copy and run to the next; ``state.code.done`` says which are over."""
         self._drive(state, policies, which, False, 1, _NO_LOG)
 
-    def run(self, policies: Sequence[ConsolidationPolicy], seeds: Sequence[int]) -> list[Run]:
+    def run(
+        self, policies: Sequence[ConsolidationPolicy], seeds: Sequence[int], which: Sequence[int] | None = None
+    ) -> list[Run]:
         """Simulate the whole trace once for each policy, in one compiled call.
 
         Parameters
@@ -116,20 +118,22 @@ class Simulator:
         policies : sequence of ConsolidationPolicy
         seeds : sequence of int
             Root seed of each run.
+        which : sequence of int, optional
+            World of each run; the first by default.
 
         Raises
         ------
         TraceError
             When a VM fits on no machine.
         """
-        state = State.new(self.world, seeds)
+        state = State.new(self.worlds, seeds, which)
         log = np.full((len(seeds), self.n_ticks, len(TICK)), np.nan)
         self._drive(state, policies, None, True, self.n_ticks, log)
         self._check(state)
         runs = [Run(policy, state.meters(n), log[n]) for n, policy in enumerate(policies)]
         for run in runs:
             if not math.isfinite(run.meters.energy_ws):
-                raise OurBug(f"energy of {run.policy.name} over {self.world.source} is {run.meters.energy_ws}.")
+                raise OurBug(f"energy of {run.policy.name} over {self.worlds[state.code.world[0]].source} is {run.meters.energy_ws}.")
         return runs
 
     def _drive(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -314,7 +314,7 @@ def planetlab_world(
     seed: int = 0,
     n_hosts: int = 800,
     host_mem_mib: int | None = None,
-    n_vms: int | None = None,
+    rows: npt.NDArray[np.integer[Any]] | None = None,
 ) -> World:
     """Build the PlanetLab scenario of CloudSim from one day of usage.
 
@@ -331,13 +331,13 @@ def planetlab_world(
     host_mem_mib : int, optional
         Memory of every machine instead of the scenario's 4 GiB. With those, memory and not CPU
         decides how many machines are needed wherever ``memory_counts``.
-    n_vms : int, optional
-        So many of the day's series, sampled without replacement by ``seed``; all by default.
+    rows : (n,) whole numbers, optional
+        Series of the day that are the VMs; all by default.
 
     Raises
     ------
     TraceError
-        When the samples are not those of a day, or there are not so many series.
+        When the samples are not those of a day.
 
     Returns
     -------
@@ -354,12 +354,8 @@ def planetlab_world(
             f"a PlanetLab day has {PLANETLAB_SAMPLES} samples of {PLANETLAB_STEP_S} s: got {load.shape[0]} of "
             f"{usage.step_s} s in {usage.source}. Use World.from_columns for other series."
         )
-    if n_vms is not None and not 1 <= n_vms <= load.shape[1]:
-        raise TraceError(f"n_vms must lie in 1..{load.shape[1]}, the series of {usage.source}: got {n_vms}.")
-    n = load.shape[1] if n_vms is None else n_vms
-    order = np.arange(n)
-    if n_vms is not None:
-        order = np.sort(rng.stream(seed, "vm_sample").choice(load.shape[1], size=n, replace=False))
+    order = np.arange(load.shape[1]) if rows is None else np.asarray(rows)
+    n = len(order)
     if semantics.vm_order == "shuffled":
         order = order[rng.stream(seed, "vm_order").permutation(n)]
     host = [PLANETLAB_HOSTS[row % 2] for row in range(n_hosts)]
