@@ -52,7 +52,7 @@ class Regression:
 
     def solve(self, ridge: float) -> F64:
         """Coefficients, (F, 1 + G): of the candidate's feature alone, then times each of the situation's."""
-        found: F64 = np.linalg.solve(self.square + ridge * np.eye(len(self.product)), self.product)
+        found: F64 = np.linalg.solve(self.square + ridge * np.eye(len(self.product)), self.product).astype(np.float64)
         return found.reshape(self.shape)
 
     def features(self, labels: Labels, rows: slice) -> F64:
