@@ -5,8 +5,7 @@ reference have to agree to the last bit, so the compiler may not reorder sums.
 
 Numba keys its cache on the file of the outermost function alone, so a change in a file it
 calls would go unnoticed. The cache therefore lies in a folder named after a digest of the
-sources it may depend on: those beside it and those of ``rlsched/sim``, and of ``observe`` and
-``reward`` too for what lies above all three.
+sources it may depend on: those beside it, those of ``rlsched/sim``, and those it names.
 """
 
 from __future__ import annotations
@@ -71,17 +70,18 @@ def bare_njit(function: FunctionT | None = None, **options: Any) -> Any:
 
 
 @functools.cache
-def cache_folder(beside: Path) -> Path | None:
+def cache_folder(beside: Path, also: tuple[str, ...] = ()) -> Path | None:
     """The folder of compiled code for the present sources; None where none can be written.
 
     Parameters
     ----------
     beside : Path
         Folder of the source that is compiled.
+    also : tuple of str
+        Further folders below ``rlsched`` that it depends on.
     """
     digest = hashlib.sha256()
-    below = ("sim", "observe", "reward") if (_PACKAGE / "envs") in (beside, *beside.parents) else ("sim",)
-    for folder in dict.fromkeys((*(_PACKAGE / name for name in below), beside)):
+    for folder in dict.fromkeys((_PACKAGE / "sim", beside, *(_PACKAGE / name for name in also))):
         # A kernel in a folder of its own may call the rules in folders below it.
         for path in sorted(folder.glob("*.py") if folder == _PACKAGE / "sim" else folder.rglob("*.py")):
             digest.update(path.name.encode())
