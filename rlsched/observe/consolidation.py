@@ -94,7 +94,7 @@ class ConsolidationObserver:
         )
 
 
-@bare_njit
+@bare_njit(also=("sim/consolidation",))
 def _note(s: StateCode, which: Bool, past: F64, noted: I64) -> None:
     for n in range(which.shape[0]):
         if not which[n]:
@@ -115,23 +115,23 @@ def _note(s: StateCode, which: Bool, past: F64, noted: I64) -> None:
         noted[n] += 1
 
 
-@bare_njit
+@bare_njit(also=("sim/consolidation",))
 def _squash(x: float) -> float:
     return x / (1.0 + x)
 
 
-@bare_njit
+@bare_njit(also=("sim/consolidation",))
 def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0.0 else 0.0
 
 
-@bare_njit
+@bare_njit(also=("sim/consolidation",))
 def _change(a: float, b: float) -> float:
     whole = abs(a) + b
     return (a - b) / whole if whole > 0.0 else 0.0
 
 
-@bare_njit
+@bare_njit(also=("sim/consolidation",))
 def _observe(
     w: WorldsCode,
     s: StateCode,
