@@ -24,6 +24,7 @@ COMMANDS = {
     "report": ("rlsched.cli.report", "Rebuild the table and the page of an earlier run."),
     "show": ("rlsched.cli.show", "Show a card's values, and where each came from."),
     "train": ("rlsched.cli.train", "Learn a policy from an experiment's train split and export it."),
+    "forecast": ("rlsched.cli.forecast", "Train forecasters of load and hold them against each other."),
     "policies": ("rlsched.cli.policies", "List and describe heuristics and trained agents."),
     "tune": ("rlsched.cli.tune", "Find the tuned blend of an experiment, without its test split."),
 }
