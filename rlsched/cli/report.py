@@ -1,4 +1,4 @@
-"""``rlsched report``: the table and the page of an earlier run again."""
+"""``rlsched report``: an earlier run's table, page, Markdown and data again; runs of one card as one."""
 
 from __future__ import annotations
 
@@ -9,27 +9,60 @@ import typer
 
 app = typer.Typer(add_completion=False)
 
+FORMATS = ("html", "md", "csv", "parquet")
+
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of an earlier run, with results.json.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folder of an earlier run; several of the same experiment.")],
+    format_: Annotated[str, typer.Option("--format", help="html, md, or every table as csv or parquet.")] = "html",
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; the run's own by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the document instead of the table.")] = False,
 ) -> None:
-    """Rebuild report.html from a run's results, and print the table.
+    """Rebuild the report of a run from its results, and print the table.
 
-    Example: rlsched report runs/placement-demo
+    html writes report.html, md report.md, csv and parquet a folder tables/ with one file a table. Several runs of
+    one experiment, on the same problem and windows, become one report; --out says where.
+
+    Examples: rlsched report runs/placement-demo
+
+    rlsched report runs/placement-demo --format csv
+
+    rlsched report runs/heuristics runs/agents --out runs/together
     """
     from rlsched.cli.evaluate import print_document
-    from rlsched.errors import SpecError
-    from rlsched.evaluate.results import LEDGER, REPORT_HTML, load_document
+    from rlsched.errors import SpecError, did_you_mean
+    from rlsched.evaluate.join import join_documents
+    from rlsched.evaluate.results import LEDGER, REPORT_HTML, REPORT_MD, TABLES, check_out, load_document, write_run
+    from rlsched.report.export import write_tables
     from rlsched.report.html import render_with_ledger
+    from rlsched.report.markdown import render_markdown
     from rlsched.traces.store import replacing
 
-    if not folder.is_dir():
-        raise SpecError(f"a run's folder is needed: {folder} is not one. Name the --out of an evaluation.")
-    document = load_document(folder)
-    text = render_with_ledger(document, folder / LEDGER)
-    with replacing(folder / REPORT_HTML) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    if format_ not in FORMATS:
+        raise SpecError(f"unknown format {format_!r}.{did_you_mean(format_, FORMATS)}")
+    for folder in folders:
+        if not folder.is_dir():
+            raise SpecError(f"a run's folder is needed: {folder} is not one. Name the --out of an evaluation.")
+    documents = [load_document(folder) for folder in folders]
+    document = documents[0] if len(documents) == 1 else join_documents(documents, [str(one) for one in folders])
+    if out is None and len(folders) > 1:
+        raise SpecError("several runs become one report: name the folder for it with --out.")
+    place = out or folders[0]
+    if out is not None:
+        check_out(out)
+        write_run(document, out)
+    if format_ in ("csv", "parquet"):
+        written = write_tables(document, place / TABLES, format_)
+        said = f"{len(written)} tables are in {place / TABLES}."
+    else:
+        page = render_with_ledger(document, folders[0] / LEDGER) if format_ == "html" else render_markdown(document)
+        file = place / (REPORT_HTML if format_ == "html" else REPORT_MD)
+        try:
+            with replacing(file) as temporary:
+                temporary.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise SpecError(f"cannot write {file}: {error.strerror}. Name another folder with --out.") from None
+        said = f"The report is in {file}."
     print_document(document, as_json=as_json)
-    typer.echo(f"The report is in {folder / REPORT_HTML}.", err=True)
+    typer.echo(said, err=True)

@@ -90,6 +90,68 @@ def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
         return svg_of(figure, name)
 
 
+@dataclass(frozen=True)
+class Strip:
+    """One line of a strip plot: a dot a window.
+
+    Parameters
+    ----------
+    label : str
+    values : sequence of float
+        Differences, one a window.
+    mean : float
+    low, high : float or None
+        Ends of the interval of the mean.
+    marked : bool
+        Drawn in the accent colour: the leader.
+    """
+
+    label: str
+    values: Sequence[float]
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    marked: bool = False
+
+
+def strip_plot(strips: Sequence[Strip], axis: str, *, name: str) -> str:
+    """Draw differences by window around 0, the first strip on top; see :func:`dot_plot`.
+
+    Raises
+    ------
+    MissingDataError
+        Without matplotlib.
+    """
+    height = _MARGIN_IN + _ROW_IN * len(strips)
+    with drawing(name) as (figure_of, _):
+        figure = figure_of(figsize=(_WIDTH_IN, height), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvline(0.0, color=_INK, linewidth=0.8)
+        for row, strip in enumerate(strips):
+            colour = _ACCENT if strip.marked else _INK
+            axes.plot(
+                list(strip.values),
+                [row] * len(strip.values),
+                "o",
+                markersize=3,
+                color=colour,
+                alpha=0.35,
+                markeredgewidth=0,
+            )
+            if strip.low is not None and strip.high is not None:
+                axes.plot([strip.low, strip.high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
+            axes.plot([strip.mean], [row], "|", markersize=9, markeredgewidth=1.8, color=colour)
+        axes.set_yticks(range(len(strips)), [strip.label for strip in strips])
+        axes.set_ylim(len(strips) - 0.4, -0.6)
+        axes.set_xlabel(axis)
+        axes.grid(axis="x", linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=0)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        return svg_of(figure, name)
+
+
 @contextmanager
 def drawing(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
     """Matplotlib's figure class and the colours to draw in, under the page's style.

@@ -1,27 +1,41 @@
-"""Results → one self-contained HTML page: opens offline, light and dark, on a phone."""
+"""Results → one self-contained HTML page: opens offline, light and dark, on a phone, on paper."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rlsched.errors import MissingDataError
-from rlsched.evaluate.answer import answer, metric_label, percent_scale
-from rlsched.evaluate.metric_tables import KNOWN as METRICS
+from rlsched.evaluate.answer import (
+    answer,
+    leader_of,
+    metric_label,
+    percent_scale,
+    show_difference,
+    show_value,
+)
+from rlsched.evaluate.metrics import find_metric
 from rlsched.evaluate.results import Document, read_ledger
-from rlsched.report.figures import Dot, axis_values, dot_plot
+from rlsched.report.facts import facts_of, text_of
+from rlsched.report.figures import Dot, Strip, axis_values, dot_plot, strip_plot
+from rlsched.report.moments import moments_of
 from rlsched.report.tables import (
     heading,
     judged_metrics,
     metric_columns,
+    parts_of,
     ranked_policies,
     role_of,
+    table_rows,
+    verdict_matrix,
     verdict_table,
+    window_means,
+    window_table,
 )
 from rlsched.spec import flatten
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+_HERE = Path(__file__).parent
+TEMPLATE, SCRIPT = _HERE / "report.html.j2", _HERE / "report.js"
 
 
 def render_with_ledger(document: Document, ledger: Path) -> str:
@@ -46,23 +60,35 @@ def render(document: Document, touches: list[dict[str, Any]] | None = None) -> s
 
     provenance = document["provenance"]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    policies = ranked_policies(document)
+    opponents, marks = verdict_matrix(document)
+    main = provenance.get("main_metric") or ""
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=provenance.get("title") or document["experiment"],
         question=provenance.get("question", ""),
         answer=answer(document),
-        policies=[{"name": name, "role": role_of(document, name)} for name in policies],
+        policies=[{"name": name, "role": role_of(document, name)} for name in table_rows(document)],
         columns=metric_columns(document),
         figures=figures(document),
+        opponents=opponents,
+        marks=marks,
         verdicts=[_verdicts(document, metric) for metric in judged_metrics(document)],
-        metrics=[METRICS[name] for name in provenance.get("metrics", []) if name in METRICS],
+        spreads=spreads(document),
+        parts=parts_of(document),
+        moments=moments_of(document),
+        leader=leader_of(document),
+        main={"name": main, "label": metric_label(main)},
+        windows=window_table(document),
+        show=show_value,
+        show_difference=show_difference,
+        bounds={one["bound"]: one["doc"] for one in document.get("bounds", [])},
+        metrics=[found for name in provenance.get("metrics", []) if (found := find_metric(name)) is not None],
         contestants=provenance.get("policies", []),
-        facts=_facts(document),
-        sources=provenance.get("data", []),
-        card=[(key, _text(value)) for key, value in flatten(provenance.get("card", {}))],
+        facts=facts_of(document),
+        card=[(key, text_of(value)) for key, value in flatten(provenance.get("card", {}))],
         touches=touches or [],
         command=provenance.get("command", ""),
         level=round(100 * provenance.get("bootstrap", {}).get("level", 0.95)),
+        script=SCRIPT.read_text(encoding="utf-8"),
     )
 
 
@@ -71,10 +97,13 @@ def figures(document: Document) -> list[dict[str, str]]:
     by = {(one["policy"], one["metric"]): one for one in document["summary"]}
     out = []
     for metric in judged_metrics(document):
+        known = find_metric(metric)
         policies = [name for name in ranked_policies(document) if by[name, metric]["mean"] is not None]
+        if known is None or not policies:
+            continue
         scale = percent_scale(metric)
-        better = 1.0 if METRICS[metric].better == "down" else -1.0
-        policies.sort(key=lambda name, m=metric, sign=better: sign * by[name, m]["mean"])  # type: ignore[misc]
+        sign = 1.0 if known.better == "down" else -1.0
+        policies.sort(key=lambda name, m=metric, s=sign: s * by[name, m]["mean"])  # type: ignore[misc]
         dots = []
         for i, name in enumerate(policies):
             one = by[name, metric]
@@ -82,69 +111,66 @@ def figures(document: Document) -> list[dict[str, str]]:
             assert value is not None  # filtered above
             role = role_of(document, name)
             dots.append(Dot(f"{name} ({role})" if role else name, value, low, high, marked=i == 0, hollow=bool(role)))
-        if dots:
-            unit = " [%]" if scale is not None else ""
-            svg = dot_plot(dots, f"{heading(metric).rstrip(' ↓↑')}{unit}", name=f"plot-{metric.replace('_', '-')}")
-            label = metric_label(metric)
-            caption = f"{label[0].upper()}{label[1:]}: {'lower' if better > 0 else 'higher'} is better."
-            out.append({"metric": metric, "label": label, "caption": caption, "svg": svg})
+        svg = dot_plot(dots, _axis(metric), name=f"plot-{metric.replace('_', '-')}")
+        label = metric_label(metric)
+        caption = f"{label[0].upper()}{label[1:]}: {'lower' if sign > 0 else 'higher'} is better."
+        out.append({"metric": metric, "label": label, "caption": caption, "svg": svg})
     return out
+
+
+def spreads(document: Document) -> list[dict[str, str]]:
+    """Paired differences by window on the main metric, one plot a reference."""
+    metric = document["provenance"].get("main_metric") or ""
+    if find_metric(metric) is None or metric not in judged_metrics(document):
+        return []
+    values = window_means(document, metric)
+    pairs = {(one["a"], one["b"]): one for one in document["verdicts"] if one["metric"] == metric}
+    first, scale = leader_of(document), percent_scale(metric) or 1.0
+    out: list[dict[str, str]] = []
+    for reference in verdict_table(document, metric)[0]:
+        strips = []
+        for name in ranked_policies(document):
+            one = pairs.get((name, reference))
+            if one is None:
+                continue
+            gaps = [
+                scale * (value - values[reference][window])
+                for window, value in values[name].items()
+                if window in values[reference]
+            ]
+            mean, low, high = axis_values([one["difference"], one["ci_low"], one["ci_high"]], scale)
+            assert mean is not None  # a verdict has a difference
+            strips.append(Strip(name, gaps, mean, low, high, marked=name == first))
+        if strips:
+            svg = strip_plot(strips, f"{_axis(metric)} minus that of {reference}", name=f"spread-{len(out)}")
+            out.append({"reference": reference, "role": role_of(document, reference), "svg": svg})
+    return out
+
+
+def _axis(metric: str) -> str:
+    return f"{heading(metric).rstrip(' ↓↑')}{' [%]' if percent_scale(metric) is not None else ''}"
 
 
 def _verdicts(document: Document, metric: str) -> dict[str, Any]:
     references, rows = verdict_table(document, metric)
     named = [f"{name} ({role_of(document, name)})" for name in references]
-    return {"label": metric_label(metric), "references": named, "rows": rows}
+    pairs = {(one["a"], one["b"]): one for one in document["verdicts"] if one["metric"] == metric}
+    more = {
+        (row.policy, name): _more(metric, pairs[row.policy, name])
+        for row in rows
+        for name in references
+        if (row.policy, name) in pairs
+    }
+    return {"label": metric_label(metric), "references": named, "names": references, "rows": rows, "more": more}
 
 
-def _facts(document: Document) -> list[tuple[str, str]]:
-    """What the page says about how it was made; a line for everything that is known."""
-    p = document["provenance"]
-    out: list[tuple[str, Any]] = [
-        ("run", p.get("run_id")),
-        ("date", p.get("date")),
-        ("commit", p.get("commit")),
-        ("card, SHA-256", p.get("card_sha256")),
-        ("overrides", ", ".join(p.get("set", [])) or "none"),
-        ("split", p.get("split")),
-        ("seeds", ", ".join(map(str, p.get("seeds", [])))),
-        ("bootstrap", _pairs(p.get("bootstrap"))),
-        ("comparisons", _pairs(p.get("comparisons"))),
-        ("data, SHA-256", _pairs({Path(name).name: sha for name, sha in p.get("data_sha256", {}).items()})),
-        ("windows", _windows(p.get("windows", []))),
-        ("machines", _pairs(p.get("machines"))),
-        ("typical requests", p.get("typical_requests")),
-        ("versions", _pairs(p.get("versions"))),
-        ("measured on", _pairs(p.get("machine"))),
-        ("seconds", p.get("seconds")),
-    ]
-    return [(name, str(value)) for name, value in out if value not in (None, "", [])]
-
-
-def _windows(windows: list[Mapping[str, Any]]) -> str:
-    if not windows:
+def _more(metric: str, one: dict[str, Any]) -> str:
+    """What stands below a verdict: chance of doing better, p-values, what could have been shown."""
+    if one.get("improvement") is None or one.get("p_corrected") is None:
         return ""
-    tasks = [one["tasks"] for one in windows]
-    return f"{len(windows)}, of {min(tasks):,} to {max(tasks):,} tasks with warm-up"
-
-
-def _pairs(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {_text(one)}" for key, one in value.items())
-    return "" if value is None else str(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}" if abs(value) < 1e5 else f"{value:,.0f}"
-    if isinstance(value, list):
-        return ", ".join(_item(one) for one in value) or "none"
-    return "not given" if value is None or value == "" else str(value)
-
-
-def _item(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return " ".join(f"{key}={one}" for key, one in value.items() if one not in (None, ""))
-    return _text(value)
+    text = (
+        f"better in {100 * one['improvement']:.0f} % of windows; p {one['p_corrected']:.2g}, Holm {one['p_holm']:.2g}"
+    )
+    if one["verdict"] == "no difference shown" and one.get("detectable"):
+        text += f"; ±{show_difference(metric, one['detectable']).lstrip('+')} could have been shown"
+    return text

@@ -10,8 +10,8 @@ from rlsched.report.tables import (
     Column,
     judged_metrics,
     metric_columns,
-    ranked_policies,
     role_of,
+    table_rows,
     verdict_table,
 )
 
@@ -45,7 +45,7 @@ def print_results(document: Document, console: Console) -> None:
 
 def _metric_tables(document: Document, width: int) -> list[Table]:
     """Means with intervals, as many metrics beside each other as fit."""
-    policies = ranked_policies(document)
+    policies = table_rows(document)
     first = max([len(_named(document, policy)) for policy in policies], default=0) + 3
     groups: list[list[Column]] = []
     left = 0

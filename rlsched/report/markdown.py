@@ -1,0 +1,97 @@
+"""Results → Markdown: the answer, the tables, how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rlsched.evaluate.answer import answer, metric_label, show_difference, show_value
+from rlsched.evaluate.results import Document
+from rlsched.report.facts import facts_of
+from rlsched.report.tables import (
+    metric_columns,
+    parts_of,
+    role_of,
+    table_rows,
+    verdict_matrix,
+    window_table,
+)
+
+WORST = 12  # windows listed
+
+
+def render_markdown(document: Document) -> str:
+    """The report as Markdown text, without pictures.
+
+    The same document gives the same text. What a user wrote is escaped, so that it stays text.
+    """
+    provenance = document["provenance"]
+    out = [f"# {_safe(provenance.get('title') or document['experiment'])}", ""]
+    if provenance.get("question"):
+        out += [_safe(provenance["question"]), ""]
+    first, *rest = answer(document)
+    out += [f"**{_safe(first)}** {' '.join(map(_safe, rest))}".strip(), ""]
+    opponents, marks = verdict_matrix(document)
+    if opponents:
+        out += ["## Verdicts", "", "▲ better, ▼ worse, = no difference shown; the row against the column.", ""]
+        heads = [f"{one.label}: {one.policy} ({one.role})" for one in opponents]
+        cells = [
+            [_named(document, name), *("" if mark is None else f"{mark.sign} {mark.detail}" for mark in row)]
+            for name, row in marks.items()
+        ]
+        out += _table(["policy", *heads], cells)
+    columns = metric_columns(document)
+    rows = [
+        [_named(document, name), *(" ".join(part for part in one.cells[name] if part) for one in columns)]
+        for name in table_rows(document)
+    ]
+    out += ["## All policies", "", *_table(["policy", *(one.heading for one in columns)], rows)]
+    for parts in parts_of(document):
+        shown = [[name, *(f"{value:,.1f}" for value in row)] for name, row in parts.rows.items()]
+        out += [f"## {_safe(parts.title)} [{parts.unit}]", "", *_table(["policy", *parts.labels], shown)]
+    out += _worst(document)
+    out += ["## How it was made", ""]
+    if provenance.get("command"):
+        out += ["```", provenance["command"], "```", ""]
+    return "\n".join([*out, *(f"- {_safe(name)}: {_safe(value)}" for name, value in facts_of(document)), ""])
+
+
+def _worst(document: Document) -> list[str]:
+    found = window_table(document)
+    if not found:
+        return []
+    metric = document["provenance"]["main_metric"]
+    first, *others = found[0]["values"]
+    rows = []
+    for one in found[:WORST]:
+        mine = one["values"][first]
+        gaps = [
+            f"{show_value(metric, value)} ({show_difference(metric, mine - value)})"
+            if value is not None and mine is not None
+            else "not given"
+            for value in (one["values"][name] for name in others)
+        ]
+        tasks = "" if one["tasks"] is None else f"{one['tasks']:,}"
+        rows.append([one["window"], tasks, show_value(metric, mine), *gaps])
+    head = ["window", "tasks", first, *(f"{name} ({first} minus it)" for name in others)]
+    return [f"## Worst windows of {_safe(first)}: {metric_label(metric)}", "", *_table(head, rows)]
+
+
+def _named(document: Document, policy: str) -> str:
+    role = role_of(document, policy)
+    return f"{policy} ({role})" if role else policy
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    return [*("| " + " | ".join(map(_cell, line)) + " |" for line in (*lines, *rows)), ""]
+
+
+def _cell(text: str) -> str:
+    return text if text in ("---", "---:") else _safe(text)
+
+
+def _safe(text: str) -> str:
+    """A user's text, which must not become markup."""
+    for sign in "\\`*_<>|#":
+        text = text.replace(sign, "\\" + sign)
+    return text.replace("\n", " ")
