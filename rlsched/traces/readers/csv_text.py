@@ -19,7 +19,10 @@ def only_plain(data: bytes, delimiter: str) -> bool:
     """
     mark = re.escape(delimiter.encode())
     hexadecimal = rb"(?:^|[" + mark + rb"\"\s])[+-]?0[xX][0-9a-fA-F]*(?=[" + mark + rb"\"\s]|$)"
-    return re.search(hexadecimal, data) is not None or (b'"' in data and _odd_quotes(data, mark))
+    # The plain search first: it is some hundred times as quick, and nearly every file ends with it.
+    if (b"0x" in data or b"0X" in data) and re.search(hexadecimal, data) is not None:
+        return True
+    return b'"' in data and _odd_quotes(data, mark)
 
 
 def _odd_quotes(data: bytes, mark: bytes) -> bool:

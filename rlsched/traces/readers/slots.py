@@ -2,12 +2,13 @@
 
 The rule: a time is floored to the start of its slot, ``step_s * floor(time / step_s)``; the
 samples of one slot are averaged (or added up); a slot without a sample is NaN. Blocks of a large
-file are added one after the other: what is kept is one cell for each slot that has samples.
+file are added one after the other: what is kept is pages of slots, so that the memory is that of
+the result and not of the file, whatever the order of the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,45 @@ import numpy.typing as npt
 from rlsched.errors import SpecError, TraceError
 from rlsched.traces.columns import F64, I64, Drop, DropReport
 
-_COMPACT = 1 << 20  # cells that may wait to be merged
-_SPAN = 1 << 40  # slots a series may lie in: key = series * span + slot
+_SPAN = 1 << 40  # slots a series may lie in
+_PAGE = 64  # slots a page; a stretch of a series wastes less than two of them
+# Pages that are allocated together: 32 MiB a column, from where on the C library gives memory back at once.
+_SLAB = 1 << 16
+_AT_ONCE = 1 << 12  # pages that are turned into results together
 _SLACK = 105_120  # slots beyond 100 a sample: a year of 5 minutes; more is a broken clock, not a gap
+
+
+class _Slab:
+    """Sums and counts of pages that were allocated together; cell ``page * _PAGE + slot``."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        size = _SLAB * _PAGE
+        self.rows = np.zeros(size, np.uint32)
+        self.total: dict[str, F64] = {name: np.zeros(size) for name in names}
+        self.missing: dict[str, npt.NDArray[np.uint32]] = {}  # of names that some row lacks
+
+    def add(self, cell: I64, values: Mapping[str, F64]) -> None:
+        """Add rows to their cells, in the order of the rows."""
+        np.add.at(self.rows, cell, np.uint32(1))
+        for name, total in self.total.items():
+            given = ~np.isnan(values[name])
+            if given.all():
+                np.add.at(total, cell, values[name])
+                continue
+            np.add.at(total, cell[given], values[name][given])
+            missing = self.missing.setdefault(name, np.zeros(self.rows.size, np.uint32))
+            np.add.at(missing, cell[~given], np.uint32(1))
+
+    def take(self, name: str, cell: npt.NDArray[np.intp], *, add_up: bool) -> F64:
+        """Averages or sums of cells that have rows; NaN where every row lacks the value."""
+        count = self.rows[cell]
+        if name in self.missing:
+            count = count - self.missing[name][cell]
+        out = self.total[name][cell]
+        if not add_up:
+            np.divide(out, count, out=out, where=count > 0)
+        out[count == 0] = np.nan
+        return out
 
 
 class Slots:
@@ -41,7 +78,8 @@ class Slots:
         self.rows = 0
         self.no_time: Any = None
         self.code: dict[Any, int] = {}
-        self._waiting: list[tuple[I64, I64, dict[str, F64], dict[str, I64]]] = []
+        self._page: dict[int, int] = {}  # series * (_SPAN // _PAGE) + page of the series -> page as stored
+        self._slabs: list[_Slab] = []
 
     def add(self, series: npt.NDArray[Any], time_s: npt.NDArray[Any], values: Mapping[str, F64]) -> None:
         """Add samples.
@@ -64,37 +102,24 @@ class Slots:
         if bool((np.abs(slot) >= _SPAN // 2).any()):
             self.no_time = time_s[int(np.abs(slot).argmax())]  # refused where the file's name is known
             return
-        slot = slot.astype(np.int64)
-        key, cell = np.unique(known[code] * _SPAN + slot + _SPAN // 2, return_inverse=True)
-        n = key.size
-        total: dict[str, F64] = {}
-        count: dict[str, I64] = {}
-        for name in self.names:
-            value = np.asarray(values[name], np.float64)
-            given = ~np.isnan(value)
-            total[name] = np.bincount(cell[given], value[given], n).astype(np.float64)
-            count[name] = np.bincount(cell[given], minlength=n).astype(np.int64)
+        shifted = slot.astype(np.int64) + _SPAN // 2
+        code, keys = pd.factorize(known[code] * (_SPAN // _PAGE) + shifted // _PAGE)
+        page = np.array([self._page.setdefault(key, len(self._page)) for key in keys.tolist()], np.int64)[code]
+        while len(self._slabs) * _SLAB < len(self._page):
+            self._slabs.append(_Slab(self.names))
+        cell = page % _SLAB * _PAGE + shifted % _PAGE
+        own = {name: np.asarray(values[name], np.float64) for name in self.names}
+        slab = page // _SLAB
+        for number in np.unique(slab):
+            here = slab == number
+            if here.all():
+                self._slabs[number].add(cell, own)
+            else:
+                self._slabs[number].add(cell[here], {name: value[here] for name, value in own.items()})
         self.rows += len(series)
-        self._waiting.append((key, np.bincount(cell, minlength=n).astype(np.int64), total, count))
-        if len(self._waiting) > 1 and sum(one[0].size for one in self._waiting[1:]) > _COMPACT:
-            self._compact()
-
-    def _compact(self) -> None:
-        if len(self._waiting) < 2:
-            return
-        key, cell = np.unique(np.concatenate([one[0] for one in self._waiting]), return_inverse=True)
-        n = key.size
-
-        def added(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-            return np.bincount(cell, np.concatenate(parts), n)
-
-        rows = added([one[1] for one in self._waiting]).astype(np.int64)
-        total = {name: added([one[2][name] for one in self._waiting]) for name in self.names}
-        count = {name: added([one[3][name] for one in self._waiting]).astype(np.int64) for name in self.names}
-        self._waiting = [(key, rows, total, count)]
 
     def ragged(self, where: str) -> Series:
-        """Averages, each series on its own stretch from its first slot to its last.
+        """Averages, each series on its own stretch from its first slot to its last; to be asked once.
 
         Parameters
         ----------
@@ -111,33 +136,22 @@ class Slots:
         TraceError
             No sample at all, or a clock that cannot be right.
         """
-        key, _, total, count = self._cells(where)
-        series, slot = key // _SPAN, key % _SPAN - _SPAN // 2
-        labels = list(self.code)
-        order = sorted(range(len(labels)), key=lambda code: label_order(labels[code]))
-        first = np.searchsorted(series, np.arange(len(labels)), side="left")
-        last = np.searchsorted(series, np.arange(len(labels)), side="right") - 1
-        start, length = slot[first], slot[last] - slot[first] + 1
-        self._check_clock(int(length.max()), int((last - first + 1).max()), where)
+        series, page = self._pages(where)
+        labels, order = self._labels()
+        begin, start, length, cells = self._stretches(series, page)
+        self._check_clock(int(length.max()), int(cells.max()), where)
         offset = np.zeros(len(labels) + 1, np.int64)
         offset[1:] = np.cumsum(length[order])
-        begin = np.empty(len(labels), np.int64)
         begin[order] = offset[:-1]
-        target = begin[series] + slot - start[series]
-        values: dict[str, F64] = {}
-        for name in self.names:
-            mean = np.full(key.size, np.nan)
-            np.divide(total[name], count[name], out=mean, where=count[name] > 0)
-            values[name] = np.full(int(offset[-1]), np.nan)
-            values[name][target] = mean
-        ids = np.empty(len(labels), object)
-        ids[:] = [labels[code] for code in order]
-        if all(isinstance(label, int) for label in labels):
-            ids = ids.astype(np.int64)
-        return Series(ids, offset, start[order] * self.step_s, values, self.rows - key.size, int(offset[-1]) - key.size)
+        # Where the first slot of each page lies; of a series' first page it may lie before the series.
+        target = begin[series] + page * _PAGE - start[series]
+        values = {name: self._filled(name, np.full(int(offset[-1]), np.nan), target) for name in self.names}
+        filled = int(cells.sum())
+        merged, gaps = self.rows - filled, int(offset[-1]) - filled
+        return Series(self._ids(labels, order), offset, start[order] * self.step_s, values, merged, gaps)
 
     def dense(self, where: str, *, add_up: bool = False, empty: float = np.nan) -> Dense:
-        """All series on one grid, from the first slot of any to the last of any.
+        """All series on one grid, from the first slot of any to the last of any; to be asked once.
 
         Parameters
         ----------
@@ -153,41 +167,85 @@ class Slots:
         TraceError
             No sample at all, or a clock that cannot be right.
         """
-        key, rows, total, count = self._cells(where)
-        series, slot = key // _SPAN, key % _SPAN - _SPAN // 2
-        labels = list(self.code)
-        order = sorted(range(len(labels)), key=lambda code: label_order(labels[code]))
+        series, page = self._pages(where)
+        labels, order = self._labels()
         rank = np.empty(len(labels), np.int64)
         rank[order] = np.arange(len(labels))
-        start = int(slot.min())
-        steps = int(slot.max()) - start + 1
-        self._check_clock(steps, key.size, where)
-        values: dict[str, F64] = {}
-        for name in self.names:
-            cell = total[name].copy()
-            if not add_up:
-                np.divide(cell, count[name], out=cell, where=count[name] > 0)
-            cell[count[name] == 0] = np.nan
-            values[name] = np.full((len(labels), steps), empty)
-            values[name][rank[series], slot - start] = cell
-        n_rows = np.zeros((len(labels), steps), np.int64)
-        n_rows[rank[series], slot - start] = rows
-        ids = np.empty(len(labels), object)
-        ids[:] = [labels[code] for code in order]
-        if all(isinstance(label, int) for label in labels):
-            ids = ids.astype(np.int64)
-        gaps = len(labels) * steps - key.size
-        return Dense(ids, start * self.step_s, values, n_rows, self.rows - key.size, gaps)
+        _, begins, length, cells = self._stretches(series, page)
+        start = int(begins.min())
+        steps = int((begins + length).max()) - start
+        filled = int(cells.sum())
+        self._check_clock(steps, filled, where)
+        target = rank[series] * steps + page * _PAGE - start
+        shape = (len(labels), steps)
+        n_rows = np.zeros(len(labels) * steps, np.int64)
+        for slab, cell, at in self._cells(target):
+            n_rows[at] = slab.rows[cell]
+        values = {
+            name: self._filled(name, np.full(len(labels) * steps, empty), target, add_up=add_up).reshape(shape)
+            for name in self.names
+        }
+        ids = self._ids(labels, order)
+        gaps = len(labels) * steps - filled
+        return Dense(ids, start * self.step_s, values, n_rows.reshape(shape), self.rows - filled, gaps)
 
-    def _cells(self, where: str) -> tuple[I64, I64, dict[str, F64], dict[str, I64]]:
+    def _pages(self, where: str) -> tuple[I64, I64]:
+        """Series and first slot / _PAGE of each page as stored."""
         if self.no_time is not None:
             raise TraceError(
                 f"a time must be seconds: got {self.no_time} in {where}, which is no time. Check the column's unit."
             )
-        self._compact()
-        if not self._waiting:
+        if not self._page:
             raise TraceError(f"a trace must have at least one good row: {where} has none. See the rows' faults.")
-        return self._waiting[0]
+        key = np.fromiter(self._page, np.int64, len(self._page))
+        return key // (_SPAN // _PAGE), key % (_SPAN // _PAGE) - _SPAN // 2 // _PAGE
+
+    def _stretches(self, series: I64, page: I64) -> tuple[I64, I64, I64, I64]:
+        """Of each series: room for its place, its first slot, its slots from first to last, its cells with rows."""
+        first = np.empty(series.size, np.int64)  # of each page
+        last, cells = first.copy(), first.copy()
+        for number, slab in enumerate(self._slabs):
+            own = slice(number * _SLAB, min((number + 1) * _SLAB, series.size))
+            there = slab.rows[: (own.stop - own.start) * _PAGE].reshape(-1, _PAGE) > 0
+            first[own] = there.argmax(axis=1)
+            last[own] = _PAGE - 1 - there[:, ::-1].argmax(axis=1)
+            cells[own] = there.sum(axis=1)
+        n = len(self.code)
+        start, end, many = np.full(n, _SPAN), np.full(n, -_SPAN), np.zeros(n, np.int64)
+        np.minimum.at(start, series, page * _PAGE + first)
+        np.maximum.at(end, series, page * _PAGE + last)
+        np.add.at(many, series, cells)
+        return np.empty(n, np.int64), start, end - start + 1, many
+
+    def _cells(self, target: I64) -> Iterator[tuple[_Slab, npt.NDArray[np.intp], I64]]:
+        """The cells that have rows, some pages at a time, their slab, and where they go."""
+        for number, slab in enumerate(self._slabs):
+            pages = min(len(self._page) - number * _SLAB, _SLAB)
+            for first in range(0, pages, _AT_ONCE):
+                some = slab.rows[first * _PAGE : min(first + _AT_ONCE, pages) * _PAGE]
+                cell = np.flatnonzero(some) + first * _PAGE
+                yield slab, cell, target[number * _SLAB + cell // _PAGE] + cell % _PAGE
+
+    def _filled(self, name: str, out: F64, target: I64, *, add_up: bool = False) -> F64:
+        """Write a column to where it goes; its sums are let go, so that there is never a third copy."""
+        before: _Slab | None = None
+        for slab, cell, at in self._cells(target):
+            if before is not None and before is not slab:
+                del before.total[name]
+            out[at] = slab.take(name, cell, add_up=add_up)
+            before = slab
+        assert before is not None  # there is a page
+        del before.total[name]
+        return out
+
+    def _labels(self) -> tuple[list[Any], list[int]]:
+        labels = list(self.code)
+        return labels, sorted(range(len(labels)), key=lambda code: label_order(labels[code]))
+
+    def _ids(self, labels: list[Any], order: list[int]) -> npt.NDArray[Any]:
+        ids = np.empty(len(labels), object)
+        ids[:] = [labels[code] for code in order]
+        return ids.astype(np.int64) if all(isinstance(label, int) for label in labels) else ids
 
     def _check_clock(self, slots: int, samples: int, where: str) -> None:
         if slots > 100 * samples + _SLACK:
