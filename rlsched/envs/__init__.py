@@ -18,3 +18,8 @@ gymnasium.register(
     entry_point="rlsched.envs.consolidation:ConsolidationEnv",
     vector_entry_point="rlsched.envs.consolidation:ConsolidationVectorEnv",
 )
+gymnasium.register(
+    id="rlsched/Scaling-v0",
+    entry_point="rlsched.envs.scaling:ScalingEnv",
+    vector_entry_point="rlsched.envs.scaling_vector:ScalingVectorEnv",
+)
