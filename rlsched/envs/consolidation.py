@@ -14,6 +14,8 @@ from rlsched.envs.consolidation_card import resolve
 from rlsched.envs.consolidation_episodes import ConsolidationEpisodes
 from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
 from rlsched.envs.consolidation_spaces import knob_space, observation_space
+from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
+from rlsched.envs.render_consolidation import Tick, draw_consolidation, tick_of
 from rlsched.errors import PolicyError, SpecError
 from rlsched.rng import stream_seed
 
@@ -32,6 +34,8 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         What is done and rewarded; by default those of ``card``.
     card : str
         Name or path of an environment card, used for what is not given.
+    render_mode : {"human", "rgb_array"}, optional
+        ``rgb_array``: :meth:`render` returns the picture; ``human``: every step shows it.
 
     Notes
     -----
@@ -41,18 +45,24 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
     from its first tick to its last, and is truncated there.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - gymnasium declares it so
 
     def __init__(
         self,
         problem: ConsolidationProblem | None = None,
         settings: ConsolidationSettings | None = None,
         card: str = CARD,
+        render_mode: str | None = None,
     ) -> None:
+        self.render_mode = check_mode(render_mode)
+        self._screen = None if render_mode is None else Screen(render_mode)
+        self._past: list[Tick] = []
+        self._chosen: dict[str, float] | None = None
         problem, settings = resolve(problem, settings, card)
         self.episodes = ConsolidationEpisodes(problem, settings, 1)
         self.observation_space = observation_space(problem, settings)
         self.action_space = knob_space(settings)
+        self._knobs = tuple(settings.ranges)
         self._root: int | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -64,6 +74,8 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
             self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
             self.episodes.seed(copy_seeds(self._root, 1))
         self.episodes.begin(np.zeros(1, np.int64))
+        self._past, self._chosen = [], None
+        self._remember()
         return self.episodes.out[0].copy(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -71,10 +83,39 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         if self._root is None:
             raise PolicyError("the environment was never reset: call reset() before step().")
         reward, terminated, truncated = self.episodes.step(np.asarray(action)[None])
+        self._chosen = dict(zip(self._knobs, map(float, action), strict=True))
+        self._remember()
         info: dict[str, Any] = {"reward_terms": self.episodes.terms(0)}
         if truncated[0]:
             info |= self.episodes.episode(0)
         return self.episodes.out[0].copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def render(self) -> Any:
+        """The picture of this moment, (640, 1000, 3) uint8; None in ``human`` mode, which shows it.
+
+        Raises
+        ------
+        PolicyError
+            Without a render mode, or before the first reset.
+        """
+        if self._screen is None:
+            raise PolicyError('this environment was made without pictures: pass render_mode="rgb_array" to make().')
+        if self._root is None:
+            raise PolicyError("the environment was never reset: call reset() before render().")
+        figure = self._screen.figure()
+        draw_consolidation(figure, self.episodes, self._past, self._chosen)
+        return self._screen.show(figure)
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._screen is not None:
+            self._screen.close()
+
+    def _remember(self) -> None:
+        if self._screen is not None:
+            self._past.append(tick_of(self.episodes))
+            if self.render_mode == "human":
+                self.render()
 
 
 class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):

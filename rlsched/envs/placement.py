@@ -10,6 +10,8 @@ import numpy as np
 from rlsched.envs.card import resolve
 from rlsched.envs.episodes import Episodes
 from rlsched.envs.problem import PlacementProblem, PlacementSettings
+from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
+from rlsched.envs.render_placement import Placed, draw_placement, last_placed
 from rlsched.envs.spaces import MaskedDiscrete, observation_space
 from rlsched.errors import PolicyError
 from rlsched.rng import stream_seed
@@ -26,6 +28,8 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         What is seen, done and rewarded; by default those of ``card``.
     card : str
         Name or path of an environment card, used for what is not given.
+    render_mode : {"human", "rgb_array"}, optional
+        ``rgb_array``: :meth:`render` returns the picture; ``human``: every step shows it.
 
     Notes
     -----
@@ -35,14 +39,18 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
     is not an action here.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - gymnasium declares it so
 
     def __init__(
         self,
         problem: PlacementProblem | None = None,
         settings: PlacementSettings | None = None,
         card: str = "placement",
+        render_mode: str | None = None,
     ) -> None:
+        self.render_mode = check_mode(render_mode)
+        self._screen = None if render_mode is None else Screen(render_mode)
+        self._last: Placed | None = None
         problem, settings = resolve(problem, settings, card)
         self.episodes = Episodes(problem, settings, 1)
         k = self.episodes.observer.n_candidates
@@ -61,13 +69,21 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
             self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
             self.episodes.seed(copy_seeds(self._root, 1))
         self.episodes.begin(np.zeros(1, np.int64))
+        self._last = None
+        if self.render_mode == "human":
+            self._draw()
         return self._observation(), self._info()
 
     def step(self, action: np.int64) -> tuple[dict[str, np.ndarray[Any, Any]], float, bool, bool, dict[str, Any]]:
         """Place the waiting task on a candidate and run to the next decision."""
         if self._root is None:
             raise PolicyError("the environment was never reset: call reset() before step().")
+        task, rows = int(self.episodes.state.task[0]), self.episodes.out.rows[0]
         reward, terminated, truncated = self.episodes.step(np.array([action]))
+        if self._screen is not None:
+            self._last = last_placed(self.episodes, task, int(rows[action]))
+            if self.render_mode == "human":
+                self._draw()
         info = {**self._info(), "reward_terms": self.episodes.terms(0)}
         if terminated[0] or truncated[0]:
             info |= self.episodes.episode(0)
@@ -77,6 +93,32 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         """Mask of the present decision, (K,) bool, as sb3-contrib asks for it."""
         mask: np.ndarray[Any, Any] = self.episodes.out.action_mask[0].astype(bool)
         return mask
+
+    def render(self) -> Any:
+        """The picture of this moment, (640, 1000, 3) uint8; None in ``human`` mode, which shows it.
+
+        Raises
+        ------
+        PolicyError
+            Without a render mode, or before the first reset.
+        """
+        if self._screen is None:
+            raise PolicyError('this environment was made without pictures: pass render_mode="rgb_array" to make().')
+        if self._root is None:
+            raise PolicyError("the environment was never reset: call reset() before render().")
+        return self._draw()
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._screen is not None:
+            self._screen.close()
+
+    def _draw(self) -> Any:
+        if self._screen is None:
+            return None
+        figure = self._screen.figure()
+        draw_placement(figure, self.episodes, self._last)
+        return self._screen.show(figure)
 
     def _observation(self) -> dict[str, np.ndarray[Any, Any]]:
         return {name: array[0].copy() for name, array in self.episodes.out.as_dict().items()}
