@@ -6,8 +6,8 @@ quantiles, each for its share of probability; each start costs ``start_weight`` 
 boot time. Orders made now are ready ``boot_steps`` later, so the plan begins there; ``penalty_weight``
 scales the penalty. Where there is no forecast, the newest demand decides alone.
 
-Counts planned with lie between the smallest and the largest forecast, in steps that make at most
-:data:`GRID` of them; going beyond the largest forecast never pays in the plan.
+Counts planned with lie between what is committed, or the smallest forecast, and the largest forecast, in
+steps that make at most :data:`GRID` of them; going beyond the largest forecast never pays in the plan.
 
 Source: receding-horizon provisioning as in Roy, Dubey, Gokhale, Efficient Autoscaling in the Cloud
 using Predictive Models for Workload Forecasting, IEEE CLOUD 2011; the stochastic one-dimensional
@@ -41,7 +41,7 @@ def mpc(view: View, params: F64, memory: F64) -> float:
     if not low <= high:  # no rows, or all NaN
         return newest(view) / view.capacity
     current = committed(view)
-    least = math.floor(low / view.capacity)
+    least = min(math.floor(low / view.capacity), int(current))
     unit = max(1, math.ceil((math.ceil(high / view.capacity) - least) / GRID))
     counts = min(GRID, math.ceil((math.ceil(high / view.capacity) - least) / unit))
     penalty = params[1] * view.unmet_usd
