@@ -30,6 +30,7 @@ from rlsched.sim.scaling.world import Window, World
 TUNED_FILE = "tuned.toml"
 BOUND = "clairvoyant"
 HINDSIGHT = "hindsight_"
+HINDSIGHT_DOC = "the best numbers of that rule found on these very windows, which nobody may know"
 #: Told what is being done and the share that is done.
 Progress = Callable[[str, float], None]
 
@@ -133,7 +134,8 @@ def run(
         "metrics": list(spec.shown),
         "references": roles,
         "not_run": [one for one in roles.values() if one not in names],
-        "controls": [one.name for one in controls],
+        "controls": {one.name: HINDSIGHT_DOC for one in controls},
+        "no_bound": "" if bounds else "the card asks for none",
         "data": list(inputs.sources),
         "demand": inputs.demand.report.lines(),
         "tuned_elsewhere": [one.name for one in contestants if tuned_elsewhere(one, inputs)],
