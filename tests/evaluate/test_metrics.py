@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from evaluate_worlds import CURVES, by_hand
 
+from rlsched.evaluate.consolidation_metrics import METRICS as CONSOLIDATION
 from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
 from rlsched.policies import find_heuristic
-from rlsched.sim.consolidation.meters import METRICS as CONSOLIDATION
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.simulate import run_policy
 from rlsched.sim.state import REASONS
@@ -179,12 +179,19 @@ def test_the_page_has_a_line_for_each_metric_and_no_other() -> None:
     page = PAGE.read_text()
     sections = {text.partition("\n")[0]: text for text in page.split("\n## ")}
     row = re.compile(r"^\| `([a-z_0-9]+)` \| (.*) \|$", re.MULTILINE)
-    placement = dict(row.findall(sections["Placement"]))
-    assert list(placement) == list(METRICS)
-    assert list(dict(row.findall(sections["Consolidation"]))) == list(CONSOLIDATION)
-    for name, metric in METRICS.items():
-        unit, formula, better, source = (cell.strip() for cell in placement[name].split(" | "))
-        assert unit == (metric.unit or "–")
-        assert formula == metric.formula
-        assert better == {"down": "lower", "up": "higher", "none": "–"}[metric.better]
-        assert source == (metric.source or "–")
+    for title, table in (("Placement", METRICS), ("Consolidation", CONSOLIDATION)):
+        lines = dict(row.findall(sections[title]))
+        assert list(lines) == list(table)
+        for name, metric in table.items():
+            unit, formula, better, source = (cell.strip() for cell in lines[name].split(" | "))
+            assert unit == (metric.unit or "–")
+            assert formula == metric.formula
+            assert better == {"down": "lower", "up": "higher", "none": "–"}[metric.better]
+            assert source == (metric.source or "–")
+
+
+def test_a_name_two_kinds_share_is_better_in_the_same_direction() -> None:
+    shared = set(METRICS) & set(CONSOLIDATION)
+    assert "energy_kwh" in shared
+    for name in shared:
+        assert (METRICS[name].unit, METRICS[name].better) == (CONSOLIDATION[name].unit, CONSOLIDATION[name].better)
