@@ -134,12 +134,10 @@ def _equal(a: Any, b: Any) -> bool:
 
 def check_unique(ids: npt.NDArray[Any], name: str, source: str) -> None:
     """Refuse ids of which one occurs twice."""
-    if ids.dtype.kind in "iu":
-        values, counts = np.unique(ids, return_counts=True)
-        twice: Any = values[counts > 1][0] if (counts > 1).any() else None
-    else:
-        seen: set[Any] = set()
-        twice = next((x for x in ids if x in seen or seen.add(x)), None)  # type: ignore[func-returns-value]
+    import pandas as pd
+
+    again = np.flatnonzero(pd.Series(ids).duplicated().to_numpy())
+    twice: Any = ids[again[0]] if again.size else None
     if twice is not None:
         rows = np.flatnonzero(ids == twice)[:3]
         raise TraceError(

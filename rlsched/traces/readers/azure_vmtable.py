@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from rlsched.errors import SpecError, TraceError
 from rlsched.traces.columns import F64, UNKNOWN, Trace
-from rlsched.traces.readers.source import first_line, read_source
-from rlsched.traces.readers.table import Column, Table, codes, read_csv
+from rlsched.traces.readers.source import first_line
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, Table, codes
 from rlsched.traces.readers.times import whole_times
 from rlsched.units import MCORE_PER_CORE, MIB_PER_GIB
 
@@ -76,13 +77,12 @@ def read(
     for name, value in (("over_cores", over_cores), ("over_gib", over_gib)):
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             raise SpecError(f"{name} must be a whole number > 0: got {value!r}.")
-    source = read_source(path)
     columns = (
         *(Column(name, "text") for name in ("vm", "subscription", "deployment", "category", "cores", "memory")),
         Column("created"),
         Column("deleted"),
     )
-    table = read_csv(source, columns, names=_NAMES, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(path, columns, names=_NAMES, on_bad_row=on_bad_row)
     import pandas as pd
 
     misspelt = table["category"] == "Unkown"
@@ -118,9 +118,9 @@ def read(
         priority=pd.Series(table["category"]).map(CATEGORIES).to_numpy().astype(np.int64),
         tenant=codes(table["subscription"], nothing)[0],
         group=codes(table["deployment"], nothing)[0],
-        source=source.name,
+        source=str(path),
         meta={
-            "files": {source.name: source.sha256},
+            "files": {str(path): sha256},
             "reference": {"over_cores": over_cores, "over_gib": over_gib},
             "memory_unit": "1 GB of the source is 1 GiB",
         },

@@ -6,7 +6,6 @@ cpu_mcore, mem_mib, ...``, or ``machine_id, cpu_mcore, mem_mib, ...``).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from rlsched.errors import SpecError, TraceError
 from rlsched.traces.card import ColumnMap, known_columns, load_card
 from rlsched.traces.columns import ANY_MODEL, MAX_GPU_MODELS, MAX_GPUS, MAX_QUANTITY, UNKNOWN, Machines, Trace
 from rlsched.traces.readers.parquet_table import parquet_names, read_parquet
-from rlsched.traces.readers.source import header_names, quote, read_head, read_source
-from rlsched.traces.readers.table import Column, Table, codes, read_csv
+from rlsched.traces.readers.source import hash_file, header_names, quote, read_head
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, Table, codes
 from rlsched.traces.readers.times import whole_times
 from rlsched.traces.store import PARQUET_MAGIC, read_header
 
@@ -84,14 +84,16 @@ def read(path: Path, *, card: str | Path | ColumnMap | None = None, on_bad_row: 
     columns = [Column(theirs, _kind(ours, table_map), ours in _MAY_BE_EMPTY) for ours, theirs in _by_theirs(table_map)]
     if is_parquet:
         table = read_parquet(path, columns, on_bad_row=skip)
-        sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        sha256 = hash_file(path)
     else:
-        source = read_source(path)
-        names = table_map.names or None
-        table = read_csv(
-            source, columns, delimiter=table_map.delimiter, names=names, markers=table_map.missing, on_bad_row=skip
+        table, sha256 = read_csv_file(
+            path,
+            columns,
+            delimiter=table_map.delimiter,
+            names=table_map.names or None,
+            markers=table_map.missing,
+            on_bad_row=skip,
         )
-        sha256 = source.sha256
     meta: dict[str, Any] = {"files": {str(path): sha256}, "columns_ignored": list(table.ignored)}
     if isinstance(card, (str, Path)):
         meta["card"] = str(card)
@@ -248,6 +250,8 @@ class _Builder:
             table.add(ours, np.where(off, _ROUND[self.map.rounding](value), nearest))
         table.require(theirs, np.abs(table[ours]) <= largest, f"at most {largest:,} {unit}")
         table.add(ours, table[ours].astype(np.int64))
+        if name in ("cpu_mcore", "mem_mib") and list(self.map.columns.values()).count(theirs) == 1:
+            table.forget(theirs)  # every rule about it is behind us
 
     def _gpus(self) -> None:
         self._quantity("gpu_count", 1.0, largest=MAX_GPUS)

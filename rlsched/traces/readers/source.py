@@ -23,7 +23,7 @@ from rlsched.errors import SpecError, TraceError
 HEAD_BYTES = 65_536  # what a reader's sniff() sees
 _CHUNK = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
-_ZIP_MAGIC = b"PK\x03\x04"
+ZIP_MAGIC = b"PK\x03\x04"
 _TAR_MAGIC = slice(257, 262)
 _TAR_BLOCK = 512
 _LIMIT_VARIABLE = "RLSCHED_MAX_TRACE_GIB"
@@ -64,7 +64,8 @@ def max_bytes() -> int:
     return int(gib * 2**30)
 
 
-def _too_big(name: str) -> TraceError:
+def too_big(name: str) -> TraceError:
+    """The error for a file that unpacks to more than :func:`max_bytes`."""
     gib = max_bytes() / 2**30
     return TraceError(
         f"a trace file may unpack to at most {gib:g} GiB: {name} is larger. "
@@ -79,7 +80,7 @@ def check_parquet_size(path: str | Path, metadata: Any) -> None:
     """
     # Of the file, not of its row groups: asking a damaged one of those ends the process (pyarrow 25).
     if 8 * metadata.num_rows * metadata.num_columns > max_bytes():
-        raise _too_big(str(path))
+        raise too_big(str(path))
 
 
 def _no_file(path: Path) -> TraceError:
@@ -148,15 +149,15 @@ def read_source(path: str | Path) -> Source:
     limit = max_bytes()
     with open_file(path) as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise _too_big(str(path))
+            raise too_big(str(path))
         stored = file.read()
     data = stored
     if stored.startswith(GZIP_MAGIC):
         data = _gunzip(io.BytesIO(stored), str(path), limit)
-    elif stored.startswith(_ZIP_MAGIC):
+    elif stored.startswith(ZIP_MAGIC):
         data = _unzip(io.BytesIO(stored), str(path), limit)
     if len(data) > limit:
-        raise _too_big(str(path))
+        raise too_big(str(path))
     if not data.strip():
         raise TraceError(f"a trace file must not be empty: {path} holds nothing. Download or write it again.")
     return Source(str(path), data, hashlib.sha256(stored).hexdigest())
@@ -174,7 +175,7 @@ def read_head(path: str | Path) -> bytes:
     with open_file(path) as file:
         start = file.read(4)
         file.seek(0)
-        if start == _ZIP_MAGIC:
+        if start == ZIP_MAGIC:
             try:
                 return _unzip(file, str(path), HEAD_BYTES)[:HEAD_BYTES]
             except TraceError:  # of several files, or damaged: no format of ours is one

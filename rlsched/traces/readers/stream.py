@@ -16,12 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from rlsched.errors import TraceError
-from rlsched.traces.readers.source import GZIP_MAGIC, Source, open_file
-from rlsched.traces.readers.table import Column, Table, read_csv
+from rlsched.traces.columns import Drop
+from rlsched.traces.readers.source import GZIP_MAGIC, ZIP_MAGIC, Source, max_bytes, open_file, read_source, too_big
+from rlsched.traces.readers.table import FIRST_ROWS, Column, Table, read_csv
 
 BLOCK_BYTES = 1 << 23
+WHOLE_BYTES = 1 << 24  # a file that is smaller as stored is held in memory
 _SHORT_LINE = 1 << 10  # a line is allowed at least so many bytes, however small the blocks
 #: ``progress(file, bytes read, bytes in all)``, of the file as stored.
 Progress = Callable[[str, int, int], None]
@@ -64,9 +70,11 @@ class CsvBlocks:
     ----------
     path : Path
     columns, delimiter, names, markers, on_bad_row
-        As `table.read_csv`. No field may hold a line end.
+        As `table.read_csv`. A quoted field that holds a line end must be shorter than four blocks.
     block_bytes : int
         About how much is unpacked at a time.
+    max_bytes : int, optional
+        Refuse a file that unpacks to more.
 
     Raises
     ------
@@ -84,11 +92,13 @@ class CsvBlocks:
         markers: Sequence[str] = ("",),
         on_bad_row: str = "error",
         block_bytes: int = BLOCK_BYTES,
+        max_bytes: int | None = None,
     ) -> None:
         self.path = path
         self.columns = columns
         self.delimiter, self.names, self.markers, self.on_bad_row = delimiter, names, markers, on_bad_row
         self.block_bytes = block_bytes
+        self.max_bytes = max_bytes
         self.sha256 = ""
 
     def __iter__(self) -> Iterator[Table]:
@@ -129,8 +139,12 @@ class CsvBlocks:
             content: io.BufferedIOBase = gzip.GzipFile(fileobj=stored) if packed else stored
             rest = b""
             empty = True
+            unpacked = 0
             while True:
                 piece = _read(content, self.block_bytes, name)
+                unpacked += len(piece)
+                if self.max_bytes is not None and unpacked > self.max_bytes:
+                    raise too_big(name)
                 progress = _PROGRESS.get()
                 if progress is not None:
                     progress(name, raw.done, total)
@@ -144,6 +158,8 @@ class CsvBlocks:
                     raise TraceError(
                         f"a CSV file must have lines: {name} has none in {len(rest):,} bytes. Name the right --format."
                     )
+                if len(rest) <= 4 * self.block_bytes and rest.count(b'"', 0, cut) % 2:
+                    continue  # a quoted field may hold the line end; where it never closes, the reader says so
                 block, rest = rest[:cut], rest[cut:]
                 if block.strip(b"\r\n"):
                     empty = False
@@ -169,3 +185,97 @@ def _read(content: io.BufferedIOBase, size: int, name: str) -> bytes:
         raise TraceError(
             f"a gzip file must be intact: {name} is damaged ({error}). Download or copy it again."
         ) from None
+
+
+def read_csv_file(
+    path: Path,
+    columns: Sequence[Column],
+    *,
+    delimiter: str = ",",
+    names: Sequence[str] | None = None,
+    markers: Sequence[str] = ("",),
+    on_bad_row: str = "error",
+    whole_bytes: int = WHOLE_BYTES,
+    block_bytes: int = BLOCK_BYTES,
+) -> tuple[Table, str]:
+    """Read the named columns of a CSV file of any size; what is kept are those columns, not the file.
+
+    Parameters
+    ----------
+    path : Path
+        Plain, gzip, or a zip of one file (which is held in memory).
+    columns, delimiter, names, markers, on_bad_row
+        As `table.read_csv`.
+    whole_bytes : int
+        A file that is smaller as stored is read at once.
+    block_bytes : int
+        As `CsvBlocks`.
+
+    Returns
+    -------
+    Table, str
+        The same whichever way it was read; texts that repeat are held once. The hash of the file.
+
+    Raises
+    ------
+    TraceError
+        What `table.read_csv` and `source.read_source` raise.
+    """
+    with open_file(path) as file:
+        small = os.fstat(file.fileno()).st_size < whole_bytes or file.peek(4)[:4] == ZIP_MAGIC
+    if small:
+        source = read_source(path)
+        table = read_csv(
+            source, columns, delimiter=delimiter, names=names, markers=markers, on_bad_row=on_bad_row
+        )  # fmt: skip
+        return table, source.sha256
+    blocks = CsvBlocks(
+        path,
+        columns,
+        delimiter=delimiter,
+        names=names,
+        markers=markers,
+        on_bad_row=on_bad_row,
+        block_bytes=block_bytes,
+        max_bytes=max_bytes(),
+    )
+    return _joined(list(_shared(blocks, columns)), columns), blocks.sha256
+
+
+def _shared(blocks: CsvBlocks, columns: Sequence[Column]) -> Iterator[Table]:
+    """The blocks, with equal texts of a column as one object where they repeat."""
+    import pandas as pd
+
+    known: dict[str, dict[str, str]] = {column.name: {} for column in columns if column.kind == "text"}
+    for table in blocks:
+        for name, seen in known.items():
+            code, texts = pd.factorize(table[name])
+            if 2 * texts.size <= code.size:  # not the ids, of which each is another
+                table.values[name] = np.array([seen.setdefault(text, text) for text in texts], object)[code]
+        yield table
+
+
+def _joined(tables: list[Table], columns: Sequence[Column]) -> Table:
+    """One table of many, whose columns are let go one by one."""
+    drops: dict[tuple[str, str], Drop] = {}
+    for table in tables:
+        for drop in table.drops:
+            old = drops.get((drop.rule, drop.action), Drop(drop.rule, drop.action, 0, ()))
+            rows = (*old.rows, *drop.rows)[:FIRST_ROWS]
+            drops[drop.rule, drop.action] = Drop(drop.rule, drop.action, old.count + drop.count, rows)
+
+    def joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate(parts)
+
+    first = tables[0]
+    return Table(
+        first.name,
+        joined([table.rows for table in tables]),
+        first.first_line,
+        {column.name: joined([table.values.pop(column.name) for table in tables]) for column in columns},
+        {column.name: joined([table.missing.pop(column.name) for table in tables]) for column in columns},
+        on_bad_row=first.on_bad_row,
+        rows_read=sum(table.rows_read for table in tables),
+        drops=list(drops.values()),
+        ignored=first.ignored,
+    )

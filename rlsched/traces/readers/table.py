@@ -30,7 +30,7 @@ Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--option on_bad_row=skip).'
-_FIRST_ROWS = 5  # of a drop, for the report
+FIRST_ROWS = 5  # of a drop, for the report
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
 
 
@@ -131,7 +131,7 @@ class Table:
         """Count rows that something was done to; no entry where there is none."""
         concerned = np.flatnonzero(rows)
         if concerned.size:
-            first = tuple(int(row) for row in self.rows[concerned[:_FIRST_ROWS]])
+            first = tuple(int(row) for row in self.rows[concerned[:FIRST_ROWS]])
             self.drops.append(Drop(rule, action, int(concerned.size), first))
 
     def add(self, name: str, values: npt.NDArray[Any]) -> None:
@@ -145,6 +145,11 @@ class Table:
             late = key < np.maximum.accumulate(key)
             self.note(late, f"{label or column} smaller than in an earlier row", "sorted into place")
             self.keep(np.argsort(key, kind="stable"))
+
+    def forget(self, name: str) -> None:
+        """Let a column go that is no longer needed."""
+        del self.values[name]
+        self.missing.pop(name, None)
 
     def report(self) -> DropReport:
         """The account so far."""
@@ -453,7 +458,7 @@ def _read_rows(
         {column.name: np.array(value, dtype[column.kind]) for column, value in zip(columns, taken, strict=True)},
         {column.name: np.array(mark, bool) for column, mark in zip(columns, empties, strict=True)},
         rows_read=row - first_row,
-        drops=[Drop(rule, "dropped", len(rows), tuple(rows[:_FIRST_ROWS])) for rule, rows in faults.items()],
+        drops=[Drop(rule, "dropped", len(rows), tuple(rows[:FIRST_ROWS])) for rule, rows in faults.items()],
     )
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from rlsched.errors import TraceError
 from rlsched.traces.readers.source import read_source
-from rlsched.traces.readers.stream import CsvBlocks, reporting
+from rlsched.traces.readers.stream import CsvBlocks, read_csv_file, reporting
 from rlsched.traces.readers.table import Column, read_csv
 
 COLUMNS = (Column("a"), Column("b", "float", may_be_empty=True))
+WORDS = (Column("a"), Column("b", "text", may_be_empty=True))
 TEXT = "a,b\n" + "".join(f"{i},{i / 4 if i % 3 else ''}\n" for i in range(50))
 
 
@@ -71,6 +72,40 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, message: str)
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(TraceError, match=message):
         list(CsvBlocks(tmp_path / "x.csv", COLUMNS, block_bytes=10))
+
+
+@pytest.mark.parametrize(
+    "content", [TEXT, TEXT + "x,bad\n" * 9 + '9,"two\nlines"\n' * 40, "\ufeff" + TEXT, TEXT.replace("\n", "\r\n")]
+)
+def test_a_file_in_blocks_is_the_table_of_the_whole_file(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.csv.gz"
+    path.write_bytes(gzip.compress(content.encode()))
+    whole, sha256 = read_csv_file(path, WORDS, on_bad_row="skip")
+    blocks, again = read_csv_file(path, WORDS, on_bad_row="skip", whole_bytes=0, block_bytes=64)
+    assert again == sha256
+    assert blocks.rows_read == whole.rows_read
+    assert blocks.drops == whole.drops
+    np.testing.assert_array_equal(blocks.rows, whole.rows)
+    for name, value in whole.values.items():
+        np.testing.assert_array_equal(blocks[name], value)
+        np.testing.assert_array_equal(blocks.missing[name], whole.missing[name])
+
+
+def test_a_file_in_blocks_may_not_unpack_to_more_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.csv.gz"
+    path.write_bytes(gzip.compress(("a,b\n" + "1,x\n" * 400_000).encode()))
+    monkeypatch.setenv("RLSCHED_MAX_TRACE_GIB", str(1_000_000 / 2**30))
+    with pytest.raises(TraceError, match="may unpack to at most"):
+        read_csv_file(path, WORDS, whole_bytes=0)
+
+
+def test_texts_that_repeat_are_held_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + "".join(f"{i},{'one' if i % 2 else 'two'} and more\n" for i in range(100)))
+    table = read_csv_file(path, WORDS, whole_bytes=0)[0]
+    assert len({id(text) for text in table["b"]}) == 2
 
 
 def test_progress_is_reported_up_to_the_end_of_the_file(tmp_path: Path) -> None:
