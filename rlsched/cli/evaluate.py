@@ -52,10 +52,10 @@ def evaluate(
 
     overrides = set_ or []
     card = find_card(experiment)
-    kind_of(card, overrides)
+    kind = kind_of(card, overrides)
     place = out if out is not None else Path("runs") / experiment_name(card)
     check_out(place)
-    with showing_progress() as progress:
+    with showing_progress(kind) as progress:
         document = run_experiment(card, overrides, data_root=data, progress=progress)
 
     if as_json:
@@ -96,7 +96,7 @@ def print_document(document: Document, *, as_json: bool) -> None:
 
 
 @contextmanager
-def showing_progress() -> Iterator[Callable[[str, float], None]]:
+def showing_progress(kind: str = "placement") -> Iterator[Callable[[str, float], None]]:
     """A progress bar on standard error: on a terminal, and once it has taken over two seconds.
 
     Yields
@@ -104,7 +104,7 @@ def showing_progress() -> Iterator[Callable[[str, float], None]]:
     callable
         ``progress(text, share)``.
     """
-    if _must_compile():
+    if _must_compile(kind):
         typer.echo("compiling the simulator, about 30 s, once", err=True)
     if not sys.stderr.isatty():
         yield lambda _text, _share: None
@@ -139,10 +139,15 @@ def showing_progress() -> Iterator[Callable[[str, float], None]]:
             bar.stop()
 
 
-def _must_compile() -> bool:
-    """True when no compiled event loop is on disk for the present sources."""
+#: Kind of experiment → folder of its simulator below ``rlsched/sim``, and the compiled function that takes longest.
+_COMPILED = {"placement": ("", "select.run_rule"), "consolidation": ("consolidation", "kernel.drive")}
+
+
+def _must_compile(kind: str) -> bool:
+    """True when no compiled simulator of that kind is on disk for the present sources."""
     from rlsched.assets import package_dir
     from rlsched.sim.compile import cache_folder
 
-    folder = cache_folder(package_dir() / "sim")
-    return folder is None or not any(folder.rglob("select.run_rule-*.nbi"))
+    below, function = _COMPILED.get(kind, _COMPILED["placement"])
+    folder = cache_folder(package_dir() / "sim" / below)
+    return folder is None or not any(folder.rglob(f"{function}-*.nbi"))
