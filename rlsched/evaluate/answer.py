@@ -28,6 +28,7 @@ def show_interval(metric: str, low: float | None, high: float | None) -> str:
         return ""
     scale = percent_scale(metric)
     texts = [_digits(end) if scale is None else f"{scale * end:.2f}" for end in (low, high)]
+    texts = [text.lstrip("-") if text.strip("-0.") == "" else text for text in texts]  # no minus before a zero
     return f"[{', '.join(texts)}]".replace("-", "−")
 
 
@@ -149,8 +150,11 @@ def _rivals(metric: str, first: str, pairs: Mapping[tuple[str, str], Any]) -> li
         return []
     if not even:
         return ["It is better than every other policy."]
-    shown = ", ".join(f"{name} ({_gap(metric, _turn(mine[name]))})" for name in sorted(even, key=_size(mine)))
-    return [f"Not shown to be worse than it: {shown}."]
+    even.sort(key=_size(mine))
+    shown = [f"{name} ({_gap(metric, _turn(mine[name]))})" for name in even]
+    if len(shown) > FEW:
+        return [f"Not shown to be worse than it: {len(shown)}, from {shown[0]} to {shown[-1]}."]
+    return [f"Not shown to be worse than it: {', '.join(shown)}."]
 
 
 def _losers(provenance: Mapping[str, Any], metric: str, first: str, pairs: Mapping[tuple[str, str], Any]) -> list[str]:
@@ -188,9 +192,9 @@ def _controls(document: Document, metric: str, first: str, pairs: Mapping[tuple[
             continue
         against = ""
         if (first, name) in pairs:
-            against = f"; {first} is {_word(pairs[first, name])} it: {_gap(metric, pairs[first, name])}"
+            against = f"; {first} against it: {pairs[first, name]['verdict']}, {_gap(metric, pairs[first, name])}"
         elif (name, first) in pairs:
-            against = f"; it is {_word(pairs[name, first])} {first}: {_gap(metric, pairs[name, first])}"
+            against = f"; against {first}: {pairs[name, first]['verdict']}, {_gap(metric, pairs[name, first])}"
         lines.append(f"Control {name}, {what}: {show_value(metric, by[name]['mean'])}{against}.")
     return lines
 

@@ -217,7 +217,7 @@ def describe(contestant: Contestant) -> dict[str, Any]:
     if contestant.runs:
         out["runs"] = [plain(getattr(one, "metadata", {"name": one.name})) for one in contestant.runs]
     if contestant.control:
-        out = {"name": contestant.name, "policy": HINDSIGHT, "doc": f"Control: {contestant.control}."}
+        out = {"name": contestant.name, "policy": HINDSIGHT, "doc": f"Control: {contestant.control}.", "source": ""}
         out["finalists"] = [one.name for one in contestant.finalists]
     if contestant.tuned:
         out["tuned"] = plain(contestant.tuned)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rlsched import spec as cards
+from rlsched.errors import MissingDataError
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.bounds import placement_bounds, why_not
@@ -148,6 +149,7 @@ def run(
     )
     compared = document["provenance"]
     followed = [one for one in contestants if one.name in (compared["leader"], *references)]
+    followed += [one for one in contestants if one not in followed and not one.control][: max(0, 2 - len(followed))]
     command = " ".join(["rlsched evaluate", name, *(f"--set {shlex.quote(text)}" for text in overrides)])
     provenance = {
         **origin(command),
@@ -159,7 +161,7 @@ def run(
         "set": list(overrides),
         "split": spec.split,
         "main_metric": spec.main_metric,
-        "metrics": [*spec.shown, *(one.metric for one in bounds[:1] if one.metric not in spec.shown)],
+        "metrics": list(dict.fromkeys((spec.main_metric, *(one.metric for one in bounds), *spec.shown))),
         "references": roles,
         "leader": compared["leader"],
         "controls": controls,
@@ -200,7 +202,10 @@ def find_bounds(
     objection = why_not(world, windows, spec.main_metric, clock=clock)
     for metric in (spec.main_metric, FROM_EMPTY):
         if not why_not(world, windows, metric, clock=clock):
-            return placement_bounds(world, windows, metric, clock=clock, progress=progress), objection
+            try:
+                return placement_bounds(world, windows, metric, clock=clock, progress=progress), objection
+            except MissingDataError as error:
+                return [], str(error).rstrip(".")
     return [], objection
 
 

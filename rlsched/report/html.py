@@ -10,6 +10,7 @@ from rlsched.evaluate.answer import (
     answer,
     leader_of,
     metric_label,
+    metric_unit,
     percent_scale,
     show_difference,
     show_value,
@@ -142,7 +143,8 @@ def spreads(document: Document) -> list[dict[str, str]]:
             assert mean is not None  # a verdict has a difference
             strips.append(Strip(name, gaps, mean, low, high, marked=name == first))
         if strips:
-            svg = strip_plot(strips, f"{_axis(metric)} minus that of {reference}", name=f"spread-{len(out)}")
+            unit = "points" if percent_scale(metric) is not None else metric_unit(metric)
+            svg = strip_plot(strips, f"difference{f' [{unit}]' if unit else ''}", name=f"spread-{len(out)}")
             out.append({"reference": reference, "role": role_of(document, reference), "svg": svg})
     return out
 

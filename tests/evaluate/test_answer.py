@@ -135,7 +135,7 @@ def test_a_control_never_leads_and_is_told_apart() -> None:
     assert lines[0].startswith("Lowest rejected CPU: mine")
     assert "It is better than every other policy." in lines
     control = (
-        "Control oracle, the best on these very windows: 1.00 %; mine is worse than it: +4.00 points [3.00, 5.00]."
+        "Control oracle, the best on these very windows: 1.00 %; mine against it: worse, +4.00 points [3.00, 5.00]."
     )
     assert control in lines
 

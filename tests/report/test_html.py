@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 from rlsched.errors import MissingDataError
 from rlsched.evaluate.answer import answer
 from rlsched.evaluate.placement import run
+from rlsched.evaluate.tune import run_tune, write_tuned
 from rlsched.report.html import render
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -45,7 +47,8 @@ def test_the_page_is_whole_and_asks_nobody_for_anything(document: dict) -> None:
     parser.feed(page)
     assert parser.open == []
     assert all(link.startswith("#") for link in parser.links)
-    assert not re.search(r"<script|<link|@import|url\((?!#)", page)
+    assert not re.search(r"<script[^>]*src|<link|@import|url\((?!#)|fetch\(|XMLHttpRequest", page)
+    assert "default-src 'none'" in page  # and the browser would refuse to ask
     outside = set(re.findall(r"https?://[^\s\"'<)]+", page))
     assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names, not addresses
 
@@ -59,7 +62,9 @@ def test_the_answer_comes_first_and_everything_else_is_there(document: dict) -> 
     provenance = document["provenance"]
     for wanted in (provenance["run_id"], provenance["card_sha256"], provenance["command"], "tasks.parquet"):
         assert wanted in page
-    assert page.count("<figure") == 2
+    assert page.count("<figure") == 3  # two metrics with intervals, and the differences by window
+    for wanted in ("Verdict matrix", "Window by window", "One window over time", "Worst windows of", "turned away for"):
+        assert wanted in page
     assert "prefers-color-scheme: dark" in page
     assert "width=device-width" in page
 
@@ -73,8 +78,41 @@ def test_what_a_user_wrote_is_text_and_never_markup(document: dict) -> None:
     for one in document["verdicts"]:
         one["a"], one["b"] = (one[key].replace("first_fit", "<b>first</b>") for key in "ab")
     page = render(document)
-    assert "<script" not in page
+    assert nasty not in page
     assert "<b>first" not in page
+
+
+def test_a_name_cannot_end_the_data_of_the_timeline(document: dict) -> None:
+    document["timeline"]["x_label"] = "</script><script>alert(1)</script>"
+    page = render(document)
+    assert "</script><script>alert" not in page
+    data = re.search(r'<script type="application/json" id="moments-data">(.*?)</script>', page)
+    assert data is not None
+    assert json.loads(data[1])["x_label"] == document["timeline"]["x_label"]
+
+
+def test_bounds_and_controls_stand_in_the_table_and_are_called_that(card: Path) -> None:
+    card.write_text(card.read_text() + '[tune]\nrules = ["best_fit", "cosine"]\nbudget = 4\nkeep = 2\n')
+    write_tuned(run_tune(card), card.parent)
+    document = run(card, ["bounds=lp", "policies=best_fit,tuned_blend,hindsight_blend"])
+    page = render(document)
+    rows = re.findall(r'<th scope="row">(\w+)<span class="role">(\w+)</span>', page)
+    assert {("lp_bound", "bound"), ("capacity_bound", "bound"), ("hindsight_blend", "control")} <= set(rows)
+    assert "gap from best_fit to lp_bound closed" in page
+    assert "warm-up included" in page
+    assert document["provenance"]["leader"] != "hindsight_blend"
+
+
+def test_a_document_of_an_earlier_version_still_renders(document: dict) -> None:
+    for key in ("bounds", "gaps", "timeline"):
+        del document[key]
+    for key in ("parts", "controls", "leader", "no_bound", "problem_sha256"):
+        del document["provenance"][key]
+    document["provenance"]["comparisons"] = {"n": 9, "correction": "none", "shown": 4, "shown_after_holm": 0}
+    for one in (*document["verdicts"], *document["summary"]):
+        for key in ("p", "p_holm", "p_corrected", "improvement", "detectable", "iqm", "iqm_low", "iqm_high"):
+            one.pop(key, None)
+    assert "Window by window" in render(document)
 
 
 def test_touches_of_the_test_split_are_listed(document: dict) -> None:

@@ -1,0 +1,48 @@
+"""Runs of one experiment become one; runs that do not compare are refused, each with its reason."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlsched.errors import SpecError
+from rlsched.evaluate.join import join_documents
+from rlsched.evaluate.placement import run
+
+
+@pytest.fixture
+def halves(card: Path) -> list[dict[str, Any]]:
+    return [run(card, [f"policies={names}"]) for names in ("first_fit,best_fit", "best_fit,worst_fit")]
+
+
+def test_two_halves_are_the_whole(card: Path, halves: list[dict[str, Any]]) -> None:
+    whole = run(card, ["policies=first_fit,best_fit,worst_fit"])
+    joined = join_documents(halves, ["a", "b"])
+    for key in ("rows", "summary", "verdicts"):
+        assert joined[key] == whole[key]
+    assert joined["provenance"]["joined"] == [one["provenance"]["run_id"] for one in halves]
+    assert joined["provenance"]["leader"] == whole["provenance"]["leader"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda one: one.update(experiment="other"),
+            "different experiments cannot be mixed: a is 'tiny', b is 'other'",
+        ),
+        (lambda one: one["provenance"].update(problem_sha256="0"), "differ in their problem"),
+        (lambda one: one["provenance"].update(split="train"), r"differ in their split \(test and train\)"),
+        (lambda one: one["provenance"].update(windows=[]), "differ in their windows"),
+        (lambda one: one["provenance"].pop("problem_sha256"), "b does not say which problem it is of"),
+        (lambda one: one["rows"][0].update(rejected_tasks=-1), "'best_fit' has other values in b"),
+    ],
+)
+def test_what_does_not_compare_is_not_mixed(halves: list[dict[str, Any]], change: Any, message: str) -> None:
+    other = copy.deepcopy(halves[1])
+    change(other)
+    with pytest.raises(SpecError, match=message):
+        join_documents([halves[0], other], ["a", "b"])
