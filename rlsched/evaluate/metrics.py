@@ -429,7 +429,11 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 
 
 #: Modules with a table ``METRICS`` of name → :class:`Metric`. A kind with metrics of its own adds a line.
-TABLES = ("rlsched.evaluate.metrics", "rlsched.evaluate.consolidation_metrics")
+TABLES = (
+    "rlsched.evaluate.metrics",
+    "rlsched.evaluate.consolidation_metrics",
+    "rlsched.evaluate.scaling_metrics",
+)
 
 
 @cache

@@ -75,9 +75,9 @@ class ScalingProblem:
 
     def score(self, family: str, values: Mapping[str, float], split: str) -> float:
         """Mean of the metric over the windows of a split, with the first seed of interruptions."""
-        windows = self.windows[split]
-        rows = play(self.world, windows, ScalingPolicy(family, values), (0,))
-        return float(np.mean([row[self.metric] for row in rows]))
+        sums = simulate(self.world, self.windows[split], ScalingPolicy(family, values), 0)
+        of: Any = METRICS[self.metric].read
+        return float(np.mean([of(one) for one in sums]))
 
 
 def run(
@@ -251,16 +251,23 @@ def play(
     list of dict
         ``window, seed`` (None where nothing is drawn) and every metric; by seed, then window.
     """
-    from rlsched.sim.scaling.simulate import run as simulate
-
     out = []
     for seed in seeds:
-        streams = [stream_seed(seed or 0, "window", one.name) for one in windows]
-        state, _ = simulate(world, windows, [policy.choice()] * len(windows), streams)
-        for copy, one in enumerate(windows):
-            sums = Sums(state.code.sums[copy], float(world.step_s), float((one.hi - one.lo) * world.step_s))
-            out.append({"window": one.name, "seed": seed, **read_metrics(sums)})
+        played = simulate(world, windows, policy, seed or 0)
+        out += [
+            {"window": one.name, "seed": seed, **read_metrics(sums)} for one, sums in zip(windows, played, strict=True)
+        ]
     return out
+
+
+def simulate(world: World, windows: Sequence[Window], policy: ScalingPolicy, seed: int) -> list[Sums]:
+    """Run a policy on every window, each with its own stream of interruptions."""
+    from rlsched.sim.scaling.simulate import run as run_windows
+
+    streams = [stream_seed(seed, "window", one.name) for one in windows]
+    state, _ = run_windows(world, windows, [policy.choice()] * len(windows), streams)
+    step_s = float(world.step_s)
+    return [Sums(state.code.sums[copy], step_s, (one.hi - one.lo) * step_s) for copy, one in enumerate(windows)]
 
 
 def bound_of(world: World, windows: Sequence[Window]) -> Bound:

@@ -13,6 +13,7 @@ from evaluate_worlds import CURVES, by_hand
 
 from rlsched.evaluate.consolidation_metrics import METRICS as CONSOLIDATION
 from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
+from rlsched.evaluate.scaling_metrics import METRICS as SCALING
 from rlsched.policies import find_heuristic
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.simulate import run_policy
@@ -179,7 +180,7 @@ def test_the_page_has_a_line_for_each_metric_and_no_other() -> None:
     page = PAGE.read_text()
     sections = {text.partition("\n")[0]: text for text in page.split("\n## ")}
     row = re.compile(r"^\| `([a-z_0-9]+)` \| (.*) \|$", re.MULTILINE)
-    for title, table in (("Placement", METRICS), ("Consolidation", CONSOLIDATION)):
+    for title, table in (("Placement", METRICS), ("Consolidation", CONSOLIDATION), ("Scaling", SCALING)):
         lines = dict(row.findall(sections[title]))
         assert list(lines) == list(table)
         for name, metric in table.items():
@@ -190,8 +191,13 @@ def test_the_page_has_a_line_for_each_metric_and_no_other() -> None:
             assert source == (metric.source or "–")
 
 
-def test_a_name_two_kinds_share_is_better_in_the_same_direction() -> None:
-    shared = set(METRICS) & set(CONSOLIDATION)
-    assert "energy_kwh" in shared
-    for name in shared:
-        assert (METRICS[name].unit, METRICS[name].better) == (CONSOLIDATION[name].unit, CONSOLIDATION[name].better)
+def test_a_name_kinds_share_is_better_in_the_same_direction() -> None:
+    seen: dict[str, tuple[str, str]] = {}
+    shared = []
+    for table in (METRICS, CONSOLIDATION, SCALING):
+        for name, metric in table.items():
+            if name in seen:
+                shared.append(name)
+                assert seen[name] == (metric.unit, metric.better), name
+            seen[name] = (metric.unit, metric.better)
+    assert {"energy_kwh", "cost_usd"} <= set(shared)
