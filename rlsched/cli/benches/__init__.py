@@ -60,6 +60,12 @@ BENCHES: dict[str, Bench] = {
     "golden.fgd_run": Bench("golden:fgd_run", "s", "one FGD run, 10,866 arrivals over 1,213 nodes"),
     "golden.cloudsim_day_lr_mmt": Bench("golden:cloudsim_day", "s", "PlanetLab 20110303, LR-MMT, as CloudSim 3.0.3"),
     "env.placement.vec64.m1000": Bench("environments:placement_vector", "steps/s", "64 copies, 1,000 machines, K = 16"),
+    "env.consolidation.vec64": Bench(
+        "consolidation:vector", "steps/s", "64 copies of 100 machines and 150 VMs, steady knobs", ("steady",)
+    ),
+    "env.consolidation.vec64.random": Bench(
+        "consolidation:vector", "steps/s", "the same, knobs drawn anew at every tick", ("random",)
+    ),
     "env.placement.single.m1000": Bench("environments:placement_single", "steps/s", "one copy through gymnasium.make"),
 }
 
