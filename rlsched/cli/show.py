@@ -15,20 +15,42 @@ if TYPE_CHECKING:
     from rlsched.spec import Card
 
 app = typer.Typer(add_completion=False)
+#: Kinds that environments and experiments share; only an environment's card has a table of that name.
+_ENVS = ("placement", "consolidation", "scaling")
+#: Of an environment's tables where the output is no terminal.
+_TABLE_WIDTH = 150
 
 
 @app.command()
 def show(
-    card: Annotated[str, typer.Argument(help="Name or path of an experiment's or a dataset's card.")],
+    card: Annotated[
+        str | None,
+        typer.Argument(help="Name or path of an experiment's, a dataset's or an environment's card; or the word env."),
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="After env: name or path of an environment card.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value over the card's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show every value of a card, and whether it is the default, the file's, or from --set.
 
+    Without a card: list those there are. With the word env: what an environment shows and takes.
+
     Examples: rlsched show placement-demo
 
     rlsched show experiments/placement-azure --set seeds=3
+
+    rlsched show env placement
     """
+    if card is None or (card == "env" and name is None):
+        _list(card, as_json)
+        return
+    if card == "env" and name is not None:
+        if set_:
+            raise SpecError("--set has no meaning for show env: copy the card, change it, and name the copy.")
+        _show_env(name, as_json)
+        return
+    if name is not None:
+        raise SpecError(f"show takes one card: got {card!r} and {name!r}. For an environment: rlsched show env {name}.")
     from rlsched.cli.evaluate import PLAIN_WIDTH
     from rlsched.evaluate.results import plain
     from rlsched.spec import flatten
@@ -57,6 +79,71 @@ def show(
     (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table)
 
 
+def _list(word: str | None, as_json: bool) -> None:
+    """The cards there are, environments first; only those after the word env."""
+    from rlsched.assets import list_assets
+    from rlsched.spec import read_toml
+
+    kinds = {"envs": "environment"} if word == "env" else {"envs": "environment", "experiments": "experiment"}
+    rows = []
+    for kind, what in kinds.items():
+        for name, path in list_assets(kind).items():
+            title = read_toml(path if path.is_file() else path / "experiment.toml").get("title", "")
+            rows.append({"name": name, "kind": what, "title": str(title)})
+    if as_json:
+        typer.echo(json.dumps({"cards": rows}))
+        return
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        typer.echo(f"{row['name']:<{width}}  {row['kind']:<11}  {row['title']}")
+    if word is None:
+        typer.echo("Datasets: rlsched traces list. Tables of an environment: rlsched show env NAME.")
+
+
+def _show_env(name: str, as_json: bool) -> None:
+    """Observation, action and reward of an environment, as tables."""
+    from rlsched.envs.tables import describe_env
+
+    found = describe_env(name)
+    if as_json:
+        parts = {"observation": found.observation, "action": found.action}
+        rows = {part: [{**vars(row), "shape": list(row.shape)} for row in table] for part, table in parts.items()}
+        rewards = [
+            {"term": term, "weight": weight, "formula": one.formula, "unit": one.unit}
+            for term, (weight, one) in found.rewards.items()
+        ]
+        head = {"env": found.id, "card": found.card, "title": found.title}
+        typer.echo(json.dumps({**head, **rows, "reward": rewards}, allow_nan=False))
+        return
+    typer.echo(f"{found.id}, card {found.card}: {found.title}")
+    typer.echo(f'gymnasium.make("{found.id}", card="{found.card}")')
+    _print_rows("Observation", [row.texts() for row in found.observation])
+    _print_rows("Action", [row.texts() for row in found.action])
+    _print_rows(
+        "Reward: the weighted sum of",
+        [
+            {"term": term, "weight": f"{weight:g}", "formula": one.formula, "unit": one.unit, "meaning": one.doc}
+            for term, (weight, one) in found.rewards.items()
+        ],
+    )
+
+
+def _print_rows(title: str, rows: Sequence[dict[str, str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("part", "name", "shape", "dtype", "range", "weight", "term"))
+    for row in rows:
+        table.add_row(*(Text(row[column]) for column in columns))
+    console = Console()
+    (console if console.is_terminal else Console(width=_TABLE_WIDTH)).print(table)
+
+
 def find_any_card(name: str) -> Path:
     """The TOML file of an experiment or a dataset.
 
@@ -72,30 +159,42 @@ def find_any_card(name: str) -> Path:
         path = path / "experiment.toml"
     if path.is_file():
         return path
-    experiments, datasets = list_assets("experiments"), list_assets("traces")
+    experiments, datasets, envs = (list_assets(kind) for kind in ("experiments", "traces", "envs"))
     if name in experiments:
         return experiments[name] / "experiment.toml"
     if name in datasets:
         return datasets[name]
+    if name in envs:
+        return envs[name]
     raise SpecError(
-        f"no card {name!r}: it is neither a path, nor an experiment, nor a dataset."
-        f"{did_you_mean(name, [*experiments, *datasets])}"
+        f"no card {name!r}: it is neither a path, nor an experiment, nor a dataset, nor an environment."
+        f"{did_you_mean(name, [*experiments, *datasets, *envs])}"
     )
 
 
 def load_any_card(path: Path, overrides: Sequence[str]) -> Card[Any]:
-    """Read a card of any kind, by its content: ``kind`` marks an experiment, ``reader`` or ``parts`` a dataset."""
+    """Read a card of any kind, by its content.
+
+    ``kind`` without ``policies`` and beside a table of its name marks an environment, ``kind``
+    alone an experiment, ``reader`` or ``parts`` a dataset.
+    """
     from rlsched import spec
     from rlsched.evaluate.kinds import kind_of, spec_of
     from rlsched.traces.card import DatasetCard
 
     values = spec.read_toml(path)
+    if values.get("kind") in _ENVS and ("policies" not in values) and isinstance(values.get(values["kind"]), dict):
+        from rlsched.envs.tables import env_spec
+
+        loaded: Card[Any] = env_spec(path, overrides)
+        return loaded
     if "kind" in values:
         return spec.load(spec_of(kind_of(path, overrides)), path, overrides)
     if "parts" in values or "reader" in values:
         return spec.load(DatasetCard, path, overrides)
     raise SpecError(
-        f"{path} is no card that can be shown: it has neither kind (an experiment) nor parts or reader (a dataset)."
+        f"{path} is no card that can be shown: it has neither kind (an experiment, an environment) nor parts or reader "
+        "(a dataset)."
     )
 
 
