@@ -11,6 +11,7 @@ import shutil
 import sys
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -40,6 +41,8 @@ MANY = 400
 _LONGEST_MESSAGE = 1500
 _REMOVES, _ADDS = ("dropped", "merged"), ("split",)
 _PLACES = ("row", "line", "probe", "sample", "number", "column", "header", "host", "field", "byte", "second", "Zone")
+
+Tally = Callable[[Counter[str]], None]
 
 quick = settings(
     max_examples=CASES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -120,11 +123,11 @@ def adds_up(columns: Columns, sample: Sample) -> None:
     assert report.rows_read + added == report.rows_kept + removed
 
 
-def spoil(sample: Sample, mutation: Mutation, seen: Counter[str]) -> None:
+def spoil(sample: Sample, mutation: Mutation, seen: Counter[str], **options: Any) -> None:
     """Change the sample, and hold the reader to one of the two outcomes."""
     message = ""
     try:
-        columns = sample.read(apply(sample.data, mutation))
+        columns = sample.read(apply(sample.data, mutation), **options)
     except UserError as error:
         is_clear(sample, error, mutation)
         message = str(error)
@@ -150,16 +153,20 @@ def _fuzz(name: str, folder: Path, size: settings) -> Counter[str]:
 
 
 @pytest.mark.parametrize("name", list(READERS))
-def test_a_spoilt_file_is_read_as_it_stands_or_refused_in_one_clear_message(name: str, tmp_path: Path) -> None:
+def test_a_spoilt_file_is_read_as_it_stands_or_refused_in_one_clear_message(
+    name: str, tmp_path: Path, tally: Tally
+) -> None:
     seen = _fuzz(name, tmp_path, quick)
+    tally(seen)
     assert seen["refused"] > 0
     assert seen.total() >= CASES
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(READERS))
-def test_hundreds_of_spoilt_files_of_each_format_are_read_or_refused(name: str, tmp_path: Path) -> None:
+def test_hundreds_of_spoilt_files_of_each_format_are_read_or_refused(name: str, tmp_path: Path, tally: Tally) -> None:
     seen = _fuzz(name, tmp_path, many)
+    tally(seen)
     assert seen.total() >= MANY // 2
 
 
@@ -237,18 +244,22 @@ def _named(law: Law) -> str:
 
 
 @pytest.mark.parametrize("law", LAWS, ids=_named)
-def test_a_number_is_read_as_what_it_says_or_listed_or_refused(law: Law, tmp_path: Path) -> None:
+def test_a_number_is_read_as_what_it_says_or_listed_or_refused(law: Law, tmp_path: Path, tally: Tally) -> None:
     sample = samples_of(law.reader, tmp_path)[law.sample]
     seen = _try_law(law, sample, [(row, token) for row in _rows_of(law, sample)[:6] for token in FEW])
+    tally(seen)
     assert seen["held"] > 0, seen
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=_named)
-def test_a_number_in_any_dress_is_read_as_what_it_says_or_listed_or_refused(law: Law, tmp_path: Path) -> None:
+def test_a_number_in_any_dress_is_read_as_what_it_says_or_listed_or_refused(
+    law: Law, tmp_path: Path, tally: Tally
+) -> None:
     sample = samples_of(law.reader, tmp_path)[law.sample]
     tries = [(row, token) for row in _rows_of(law, sample)[:12] for token in TOKENS]
     seen = _try_law(law, sample, tries)
+    tally(seen)
     assert seen["held"] > 0
     assert seen["refused"] > 0
 
@@ -319,12 +330,26 @@ def test_a_parquet_file_of_equal_values_is_refused_before_it_fills_the_memory(
 @pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(30))
 def test_the_command_line_says_one_line_and_exits_2(
-    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], tally: Tally
 ) -> None:
     """Whatever a spoilt file does, ``describe`` prints facts or one line, and never a traceback."""
+    _through_the_command_line(random.Random(seed), tmp_path, capsys, tally)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
+@pytest.mark.parametrize("seed", range(30, 530))
+def test_the_command_line_says_one_line_whatever_it_is_given(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], tally: Tally
+) -> None:
+    _through_the_command_line(random.Random(seed), tmp_path, capsys, tally)
+
+
+def _through_the_command_line(
+    rng: random.Random, tmp_path: Path, capsys: pytest.CaptureFixture[str], tally: Tally
+) -> None:
     from rlsched.cli.main import main
 
-    rng = random.Random(seed)
     name = rng.choice([one for one in READERS if one != "planetlab"])
     sample = samples_of(name, tmp_path)[0]
     kinds = tuple(APPLY) if sample.is_text else BINARY
@@ -332,6 +357,7 @@ def test_the_command_line_says_one_line_and_exits_2(
     sample.victim.write_bytes(apply(sample.data, change))
     code = main(["traces", "describe", str(sample.path), "--format", name, "--json"])
     out, err = capsys.readouterr()
+    tally(Counter({"refused" if code else "read": 1}))
     assert code in (0, 2), change
     assert "Traceback" not in err
     if code == 2:
@@ -340,3 +366,31 @@ def test_the_command_line_says_one_line_and_exits_2(
         assert out == ""
     else:
         assert err == ""
+
+
+@pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
+@pytest.mark.parametrize("command", ["describe", "check"])
+@pytest.mark.parametrize("name", ["openb_pods", "generic", "azure_cpu_readings", "alibaba_2018_usage"])
+def test_a_folder_a_bomb_and_an_endless_line_are_one_line_and_exit_2(
+    name: str,
+    command: str,
+    bombs: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tally: Tally,
+) -> None:
+    from rlsched.cli.main import main
+
+    monkeypatch.setenv("RLSCHED_MAX_TRACE_GIB", str(LIMIT_GIB))
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    endless = tmp_path / "endless.csv"
+    endless.write_bytes(b"7," * (20 * _MIB))
+    for what in (tmp_path / "folder", endless, *bombs):
+        assert main(["traces", command, str(what), "--format", name]) == 2, what
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("rlsched: ")
+        assert err.count("\n") == 1
+        assert what.name in err
+        tally(Counter({"refused": 1}))
