@@ -63,15 +63,18 @@ class ScalingEpisodes:
             self.action_names += ("spot_share",)
         s = problem.n_services
         self._actions = np.zeros((n_copies, s, len(self.action_names)))
-        self._flat = self._actions.reshape(n_copies, -1)
+        flat = self._actions.reshape(n_copies, -1)
+        # Shapes that actions may have → where they go; one number a copy may come without an axis of its own.
+        self._places = {flat.shape: flat, **({(n_copies,): flat[:, 0]} if flat.shape[1] == 1 else {})}
         self._decisions = np.zeros((n_copies, s, 3), np.int64)
         self._spot_steps = settings.spot_steps if settings.actions == "discrete" else 0
+        self._kinds = "iu" if self._spot_steps else "f"
+        self._arrays = (*self._world, *self.state.code, *self._observer)
         self.reward = np.zeros(n_copies)
         #: Seed of each copy, episodes it has begun, and the window it replays.
         self.seeds = np.zeros(n_copies, np.int64)
         self.begun = np.zeros(n_copies, np.int64)
         self.window = np.full(n_copies, -1, np.int64)
-        self.returns = np.zeros(n_copies)
         # Two buffers: what a step returned stays as it was until the step after the next.
         shape = (n_copies, s * len(self.fields))
         self._buffers = (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
@@ -115,7 +118,6 @@ class ScalingEpisodes:
         self.state.code.clock[copies, st.C_SEED] = picks
         self.window[copies] = windows
         self.begun[copies] += 1
-        self.returns[copies] = 0.0
         scaling_step.look(self._world, self.state.code, self._observer, copies, self.out)
 
     def step(self, actions: npt.NDArray[Any]) -> tuple[F64, int]:
@@ -139,22 +141,17 @@ class ScalingEpisodes:
             When an action is not allowed, or an episode has ended and was not begun again; no copy
             has changed then.
         """
-        kind = actions.dtype.kind
-        if actions.shape != self._flat.shape and actions.shape != self._flat.shape[: 2 - (self._flat.shape[1] == 1)]:
-            raise PolicyError(f"need actions of shape {self._flat.shape}: got {actions.shape}.")
-        if kind not in ("iu" if self._spot_steps else "f"):
-            wanted = "whole numbers" if self._spot_steps else "floats"
-            raise PolicyError(f"actions must be {wanted}: got dtype {actions.dtype}.")
-        self._flat[...] = actions if actions.ndim == 2 else actions[:, None]
+        place = self._places.get(actions.shape)
+        if place is None or actions.dtype.kind not in self._kinds:
+            raise self._misfit(actions)
+        place[...] = actions
         out = self._buffers[1 - self._turn]
         ended = scaling_step.step(
-            self._world, self.state.code, self._observer, self._actions, self._spot_steps, self._decisions,
-            self._weights, self.reward, out,
-        )  # fmt: skip
+            *self._arrays, self._actions, self._spot_steps, self._decisions, self._weights, self.reward, out
+        )
         if ended < 0:
             raise self._refusal()
         self._turn = 1 - self._turn
-        self.returns += self.reward
         return self.reward, ended
 
     @property
@@ -175,7 +172,7 @@ class ScalingEpisodes:
         demand = np.maximum(sums[:, st.L_DEMAND], np.finfo(np.float64).tiny)
         return {
             "window": np.array(names, dtype=object),
-            "episode_return": self.returns[copies],
+            "episode_return": -(sums[:, : len(st.COST)] * self._weights).sum(axis=1),
             "episode_steps": code.clock[copies, st.C_T] - code.clock[copies, st.C_LO],
             "cost_usd": sums[:, : len(st.COST)].sum(axis=1),
             "lost_share": sums[:, st.L_LOST] / demand,
@@ -183,17 +180,24 @@ class ScalingEpisodes:
 
     def save(self) -> dict[str, npt.NDArray[Any]]:
         """Everything needed to continue, as named arrays (for ``numpy.savez``)."""
-        own = {name: getattr(self, name) for name in ("seeds", "begun", "window", "returns")}
+        own = {name: getattr(self, name) for name in ("seeds", "begun", "window")}
         return {**{f"state.{k}": v for k, v in self.state.to_dict().items()}, **{f"own.{k}": v for k, v in own.items()}}
 
     def load(self, saved: dict[str, npt.NDArray[Any]]) -> None:
         """Continue from what :meth:`save` gave; renews the observation."""
         for name, array in self.state.code._asdict().items():
             array[...] = saved[f"state.{name}"]
-        for name in ("seeds", "begun", "window", "returns"):
+        for name in ("seeds", "begun", "window"):
             getattr(self, name)[:] = saved[f"own.{name}"]
         everyone = np.arange(self.n_copies)
         scaling_step.look(self._world, self.state.code, self._observer, everyone, self.out)
+
+    def _misfit(self, actions: npt.NDArray[Any]) -> PolicyError:
+        shape = next(iter(self._places))
+        if actions.shape not in self._places:
+            return PolicyError(f"need actions of shape {shape}, one row a copy: got {actions.shape}.")
+        wanted = "whole numbers" if self._spot_steps else "floats"
+        return PolicyError(f"actions must be {wanted}: got dtype {actions.dtype}.")
 
     def _refusal(self) -> PolicyError:
         over = np.flatnonzero(self.over)

@@ -57,6 +57,7 @@ class ScalingVectorEnv(VectorEnv[Array, Array, Array]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._began = False
+        self._false = np.zeros(num_envs, np.bool_)
 
     def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
@@ -81,14 +82,15 @@ class ScalingVectorEnv(VectorEnv[Array, Array, Array]):
         if not self._began:
             raise PolicyError("the environment was never reset: call reset() before step().")
         reward, ended = self.episodes.step(np.asarray(actions))
-        terminated = np.zeros(self.num_envs, np.bool_)
-        infos: dict[str, Any] = {}
-        truncated = terminated
-        if ended:
-            truncated = self.episodes.over
-            infos = self._final(truncated)
-            self.episodes.begin(np.flatnonzero(truncated))
-        return self._observation(), reward.copy() if self.copy else reward, terminated, truncated.copy(), infos
+        if not ended:
+            return self._observation(), reward.copy() if self.copy else reward, self._never(), self._never(), {}
+        truncated = self.episodes.over
+        infos = self._final(truncated)
+        self.episodes.begin(np.flatnonzero(truncated))
+        return self._observation(), reward.copy() if self.copy else reward, self._never(), truncated, infos
+
+    def _never(self) -> Array:
+        return self._false.copy() if self.copy else self._false
 
     def _final(self, ended: Array) -> dict[str, Any]:
         """Last observations and infos, as gymnasium's ``_add_info`` lays them out, all copies at once."""

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import math
 
-#: A probability to wait below this counts as 0: the recursion stops there.
-NEGLIGIBLE = 1e-18
+#: A probability to wait below this counts as 0: the sum stops there.
+NEGLIGIBLE = 1e-12
+#: A term that changes the sum by less than rounding does.
+ROUNDED = 1e-17
 
 
 def erlang_c(servers: int, utilisation: float) -> float:
@@ -40,14 +42,17 @@ def erlang_c(servers: int, utilisation: float) -> float:
     if utilisation <= 0.0:
         return 0.0
     inverse_load = 1.0 / (utilisation * servers)
-    inverse_b = 1.0  # 1 / Erlang B, by its recursion 1/B(k) = 1 + (k / load) / B(k - 1)
-    k = 0.0
+    # 1 / Erlang B = sum over j of c! / (c - j)! / load^j: from the large end, so that it soon converges.
+    term, inverse_b = 1.0, 1.0
+    left = float(servers)
     for _ in range(servers):
-        k += 1.0
-        inverse_b = 1.0 + inverse_b * (k * inverse_load)
-        # k > load here: the inverse only grows from now on.
+        term *= left * inverse_load
+        inverse_b += term
+        left -= 1.0
         if inverse_b > 1.0 / NEGLIGIBLE:
             return 0.0
+        if term < ROUNDED * inverse_b:  # the terms have been falling for long
+            break
     b = 1.0 / inverse_b
     return b / (1.0 - utilisation * (1.0 - b))
 

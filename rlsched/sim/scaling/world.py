@@ -326,8 +326,9 @@ class World:
             horizons=self.horizons,
             quantiles=self.quantiles,
         )
-        # All read-only: nobody writes to a world, and the compiler sees one type whatever it was made from.
-        return WorldCode(**{name: _frozen(array) for name, array in arrays._asdict().items()})
+        # All of one kind, whatever they were made from, so that the compiler sees one type. Writable, because
+        # handing over read-only arrays takes twice as long; nobody writes to a world.
+        return WorldCode(**{name: _writable(array) for name, array in arrays._asdict().items()})
 
     def check_window(self, window: Window, n_services: int | None = None) -> Window:
         """Return the window; refuse one that leaves the trace.
@@ -355,10 +356,8 @@ class World:
         return window
 
 
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def _writable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array if array.flags.writeable else array.copy()
 
 
 def _calendar(start_s: int, step_s: int, n_steps: int) -> F32:
