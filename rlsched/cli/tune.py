@@ -42,5 +42,5 @@ def tune(
     typer.echo(f"{path}: {found['policy']}")
     typer.echo(
         f"{metric_label(metric)}: {show_value(metric, found['validation_score'])} on validation, "
-        f"{show_value(metric, found['train_score'])} on train; best of {found['tried']} blends."
+        f"{show_value(metric, found['train_score'])} on train; best of {found['tried']} tried."
     )

@@ -57,7 +57,15 @@ class ScalingInputs:
         if wanted is None:
             return world
         history = round(self.spec.windows.history) // self.demand.step_s
-        fit = [(row, max(0, one.lo - history), one.hi) for one in self.windows["train"] for row in one.rows]
+        # Windows that touch, with their histories, are one stretch: a forecast may look from one into the next.
+        fit: list[tuple[int, int, int]] = []
+        for row, lo, hi in sorted(
+            (r, max(0, one.lo - history), one.hi) for one in self.windows["train"] for r in one.rows
+        ):
+            if fit and fit[-1][0] == row and lo <= fit[-1][2]:
+                fit[-1] = (row, fit[-1][1], hi)
+            else:
+                fit.append((row, lo, hi))
         table = pooled_ar(
             world.demand,
             fit,

@@ -100,7 +100,7 @@ def running_jobs(trace: Trace, step_s: int, groups: int = 1, *, seed: int = 0, u
     unknown = np.flatnonzero(trace.depart_s == UNKNOWN)
     if unknown.size:
         raise TraceError(
-            f"every job must have a known end to say what runs: task {trace.task_id[unknown[0]]!r} of "
+            f"every job must have a known end to say what runs: task {str(trace.task_id[unknown[0]])!r} of "
             f"{trace.source or 'these columns'} has none (and {unknown.size - 1} more). Drop them first."
         )
     end = float(trace.arrive_s[-1]) if until_s is None else float(until_s)
