@@ -49,6 +49,7 @@ def test_requests_allocation_energy_and_money_by_hand() -> None:
     assert found["rejected_for_cpu_tasks"] == 1
     assert found["acceptance_share"] == 0.75
     assert found["rejected_cpu_share"] == 4000 / 10_000
+    assert found["rejected_cpu_from_empty_share"] == 4000 / 10_000
     assert found["rejected_mem_share"] == 1024 / 6144
     assert sum(found[f"rejected_for_{reason}_tasks"] for reason in REASONS) == found["rejected_tasks"]
     # 2 cores for 1 h, 2 h and 1 h = 8 core-hours of 6 cores for 2 h.
@@ -81,6 +82,7 @@ def test_warm_up_is_not_metered() -> None:
     # Only task 3 arrives after 3600 s, and it is rejected; 2 cores stay 1 h on A, 2 cores 0.5 h on B.
     assert found["arrived_tasks"] == 1
     assert found["rejected_cpu_share"] == 1.0
+    assert found["rejected_cpu_from_empty_share"] == 4000 / 10_000  # the warm-up counts here
     assert found["cpu_alloc_share"] == pytest.approx(3 / 6)
     assert found["cost_usd"] == pytest.approx(2.0 + 0.5)
 

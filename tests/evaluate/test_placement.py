@@ -33,7 +33,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_document_has_the_keys_it_promises(card: Path) -> None:
     document = run(card, ["policies=random,first_fit,best_fit"])
-    assert list(document) == ["experiment", "provenance", "rows", "summary", "verdicts"]
+    assert list(document) == [
+        "experiment", "provenance", "rows", "summary", "verdicts", "bounds", "gaps", "timeline",
+    ]  # fmt: skip
     assert document["experiment"] == "tiny"
     assert list(document["rows"][0]) == ["policy", "window", "seed", *METRICS]
     assert list(document["summary"][0]) == ["policy", "metric", "mean", "ci_low", "ci_high", "n"]
