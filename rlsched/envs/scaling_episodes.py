@@ -65,7 +65,9 @@ class ScalingEpisodes:
         self._actions = np.zeros((n_copies, s, len(self.action_names)))
         flat = self._actions.reshape(n_copies, -1)
         # Shapes that actions may have → where they go; one number a copy may come without an axis of its own.
-        self._places = {flat.shape: flat, **({(n_copies,): flat[:, 0]} if flat.shape[1] == 1 else {})}
+        self._places: dict[tuple[int, ...], F64] = {flat.shape: flat}
+        if flat.shape[1] == 1:
+            self._places[(n_copies,)] = flat[:, 0]
         self._decisions = np.zeros((n_copies, s, 3), np.int64)
         self._spot_steps = settings.spot_steps if settings.actions == "discrete" else 0
         self._kinds = "iu" if self._spot_steps else "f"
