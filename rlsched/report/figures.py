@@ -81,7 +81,7 @@ def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
             )
         axes.set_yticks(range(len(dots)), [dot.label for dot in dots])
         axes.invert_yaxis()
-        axes.set_xlabel(axis)
+        figure.supxlabel(axis, fontsize=9)  # over the whole width: long ones fit
         axes.grid(axis="x", linewidth=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(length=0)
@@ -143,7 +143,7 @@ def strip_plot(strips: Sequence[Strip], axis: str, *, name: str) -> str:
             axes.plot([strip.mean], [row], "|", markersize=9, markeredgewidth=1.8, color=colour)
         axes.set_yticks(range(len(strips)), [strip.label for strip in strips])
         axes.set_ylim(len(strips) - 0.4, -0.6)
-        axes.set_xlabel(axis)
+        figure.supxlabel(axis, fontsize=9)  # over the whole width: long ones fit
         axes.grid(axis="x", linewidth=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(length=0)
