@@ -8,18 +8,21 @@ left (a window without end, such as filling a cluster).
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.envs.core.placement_step import ENDED, MASKED, check_actions, step_copies
 from rlsched.envs.problem import PlacementProblem, PlacementSettings
 from rlsched.errors import PolicyError, SpecError
-from rlsched.observe.placement import ObservationArrays, Observer, device_choice
+from rlsched.observe.placement import ObservationArrays, Observer, ObserverArrays, device_choice
 from rlsched.reward.compose import Rewarder
 from rlsched.rng import stream_seed
 from rlsched.sim import state as st
-from rlsched.sim.simulate import advance_all, decide_all
+from rlsched.sim.simulate import advance_all
 from rlsched.sim.state import State
 from rlsched.sim.world import Window, World
 
@@ -36,6 +39,8 @@ class Episodes:
     problem : PlacementProblem
     settings : PlacementSettings
     n_copies : int
+    threads : int
+        Threads that share the copies; the result is the same.
 
     Notes
     -----
@@ -43,7 +48,7 @@ class Episodes:
     never on the other copies: the same seed gives the same bytes whatever ``n_copies`` is.
     """
 
-    def __init__(self, problem: PlacementProblem, settings: PlacementSettings, n_copies: int) -> None:
+    def __init__(self, problem: PlacementProblem, settings: PlacementSettings, n_copies: int, threads: int = 1) -> None:
         self.problem, self.settings, self.n_copies = problem, settings, n_copies
         world = problem.world
         longest = max(problem.windows, key=lambda window: window.hi - window.lo)
@@ -58,10 +63,18 @@ class Episodes:
         self.steps = np.zeros(n_copies, np.int64)
         self.returns = np.zeros(n_copies)
         self.reward = np.zeros(n_copies)
+        #: True where the window is cut out of a longer trace.
+        self.cut = np.zeros(n_copies, np.bool_)
         self._task = np.full(n_copies, -1, np.int64)
+        self._where = np.zeros(2, np.int64)
         # Two sets of buffers: what a step returned stays as it was until the step after the next.
-        self._buffers = (self.observer.out, _like(self.observer.out))
+        self._buffers = (self.observer.out, self.observer.buffers())
         self._turn = 0
+        # Neighbouring copies go to one thread; each thread works on a desk of its own.
+        edges = np.linspace(0, n_copies, min(threads, n_copies) + 1).astype(np.int64)
+        scratch = [self.observer.scratch, *(self.observer.another_desk() for _ in edges[2:])]
+        self._parts = [(one, edges[i : i + 2]) for i, one in enumerate(scratch)]
+        self._pool = ThreadPoolExecutor(len(self._parts)) if len(self._parts) > 1 else None
 
     @property
     def out(self) -> ObservationArrays:
@@ -85,12 +98,12 @@ class Episodes:
         for _ in range(8 * len(self.problem.windows)):
             for n in waiting:
                 self._open(int(n))
-            advance_all(self.problem.world, self.state, self._task)
+            advance_all(self.problem.world, self.state, self._task, self.observer.logs)
             waiting = waiting[self._task[waiting] < 0]
             if waiting.size == 0:
                 self.steps[copies] = 0
                 self.returns[copies] = 0.0
-                self.observer.observe(self.state, copies, self.out)
+                self.observer.observe(self.state, copies, self.out, followed=True)
                 return
         raise SpecError(
             "no window of the problem ever asks for a decision: no machine can hold any of its tasks. "
@@ -116,19 +129,33 @@ class Episodes:
             When an action is masked or out of range, or an episode has ended and was not begun
             again; no copy has changed then.
         """
-        chosen = self._machines(np.asarray(actions))
-        self.rewarder.before(self.state)
-        decide_all(self.problem.world, self.state, chosen, self._devices)
-        self.rewarder.placed(self.state)
-        advance_all(self.problem.world, self.state, self._task)
-        self.rewarder.after(self.state, self.reward)
+        chosen = self._checked(np.asarray(actions))
+        seen, self._turn = self.out, 1 - self._turn
+        if self._pool is None:
+            self._step(self._parts[0], chosen, seen)
+        else:
+            for done in [self._pool.submit(self._step, part, chosen, seen) for part in self._parts]:
+                done.result()
         self.steps += 1
         self.returns += self.reward
-        self._turn = 1 - self._turn
-        self.observer.observe(self.state, None, self.out)
         over = self._task < 0
-        cut = np.isfinite(self.state.arrays.clock[:, st.F_STOP])
-        return self.reward, over & ~cut, over & cut
+        return self.reward, over & ~self.cut, over & self.cut
+
+    def _step(self, part: tuple[ObserverArrays, I64], chosen: I64, seen: ObservationArrays) -> None:
+        step_copies(
+            self.problem.world.arrays,
+            self.state.arrays,
+            self._devices,
+            part[0],
+            self.rewarder.arrays,
+            self.observer.logs,
+            chosen,
+            seen,
+            self.out,
+            self._task,
+            self.reward,
+            part[1],
+        )
 
     def terms(self, n: int) -> dict[str, float]:
         """The unweighted terms of copy ``n``'s last reward."""
@@ -155,28 +182,26 @@ class Episodes:
         for name in ("seeds", "begun", "window", "steps", "returns"):
             getattr(self, name)[:] = saved[f"own.{name}"]
         self._task[:] = self.state.task
+        self.cut[:] = np.isfinite(self.state.arrays.clock[:, st.F_STOP])
         self.observer.observe(self.state, None, self.out)
 
-    def _machines(self, actions: npt.NDArray[Any]) -> I64:
+    def _checked(self, actions: npt.NDArray[Any]) -> I64:
         if actions.shape != (self.n_copies,) or actions.dtype.kind not in "iu":
             raise PolicyError(
                 f"need one whole number a copy, shape ({self.n_copies},): got {actions.dtype} of shape {actions.shape}."
             )
+        chosen = np.ascontiguousarray(actions, np.int64)
         mask = self.out.action_mask
-        over = np.flatnonzero(self._task < 0)
-        if over.size:
-            raise PolicyError(f"the episode of copy {over[0]} has ended: reset it before the next step.")
-        known = (actions >= 0) & (actions < mask.shape[1])
-        copies = np.arange(self.n_copies)
-        bad = np.flatnonzero(~known | (mask[copies, np.where(known, actions, 0)] == 0))
-        if bad.size:
-            n = int(bad[0])
+        check_actions(self._task, mask, chosen, self._where)
+        n = int(self._where[1])
+        if self._where[0] == ENDED:
+            raise PolicyError(f"the episode of copy {n} has ended: reset it before the next step.")
+        if self._where[0] == MASKED:
             raise PolicyError(
                 f"action {int(actions[n])} is masked in copy {n}: choose where the action mask is 1 "
                 f"({int(mask[n].sum())} of {mask.shape[1]} candidates, the first ones)."
             )
-        out: I64 = self.out.rows[copies, actions]
-        return out
+        return chosen
 
     def _open(self, n: int) -> None:
         windows = self.problem.windows
@@ -184,6 +209,8 @@ class Episodes:
         self.begun[n] += 1
         self.window[n] = pick % len(windows)
         reopen(self.problem.world, self.state, n, windows[int(self.window[n])], pick)
+        self.cut[n] = math.isfinite(windows[int(self.window[n])].stop_s)
+        self.observer.forget(np.array([n]))
 
 
 def reopen(world: World, state: State, n: int, window: Window, seed: int) -> None:
@@ -202,8 +229,3 @@ def reopen(world: World, state: State, n: int, window: Window, seed: int) -> Non
     for name, array in state.to_dict().items():
         array[n] = -1 if name in ("gpu", "queue", "group_link", "group_head") else 0
     world.open(arrays.copy_view(n), window, int(seed))
-
-
-def _like(out: ObservationArrays) -> ObservationArrays:
-    copies: list[Any] = [array.copy() for array in out]
-    return ObservationArrays(*copies)

@@ -114,8 +114,11 @@ def make_kept(w: WorldArrays, n_copies: int) -> Kept:
 
 
 @bare_njit
-def take_in(w: Any, m: Any, k: Any, n: Any, fleet: Any, size: Any, by_kind: Any, log: Any) -> Any:
+def take_in(m: Any, k: Any, n: Any, fleet: Any, size: Any, residents: Any, by_kind: Any, log: Any) -> Any:
     """Bring records and classes of copy ``n`` up to date.
+
+    Small functions that are called often are copied into their caller: handing over some forty
+    arrays costs more than what they do.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def take_in(w: Any, m: Any, k: Any, n: Any, fleet: Any, size: Any, by_kind: Any,
     k.taken[n] = head
     if taken < 0 or k.fleet[n] != fleet or head - taken > ring.shape[0]:
         k.fleet[n] = fleet
-        _start(w, m, k, n, size, by_kind)
+        _start(m, k, n, size, residents, by_kind)
         return True
     around = ring.shape[0] - 1
     # Everybody who changed leaves before anybody joins: a class then holds what it says.
@@ -137,14 +140,14 @@ def take_in(w: Any, m: Any, k: Any, n: Any, fleet: Any, size: Any, by_kind: Any,
         i = ring[at & around]
         if k.cls[n, i] < 0:
             _record(m, k, n, i)
-            _join(w, m, k, n, i, by_kind)
+            _join(m, k, n, i, residents, by_kind)
             _note(k, n, i)
             _block(m, k, n, i // BLOCK, size)
     return False
 
 
 @bare_njit
-def _start(w: Any, m: Any, k: Any, n: Any, size: Any, by_kind: Any) -> None:
+def _start(m: Any, k: Any, n: Any, size: Any, residents: Any, by_kind: Any) -> None:
     for c in range(k.cls.shape[1]):
         k.cls[n, c] = -1
         k.spare[n, c] = c
@@ -154,12 +157,12 @@ def _start(w: Any, m: Any, k: Any, n: Any, size: Any, by_kind: Any) -> None:
         k.bucket[n, bucket] = -1
     for i in range(size):
         _record(m, k, n, i)
-        _join(w, m, k, n, i, by_kind)
+        _join(m, k, n, i, residents, by_kind)
     for block in range((size + BLOCK - 1) // BLOCK):
         _block(m, k, n, block, size)
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _record(m: Any, k: Any, n: Any, i: Any) -> None:
     rec = k.rec[n, i]
     rec[E_CPU], rec[E_MEM], rec[E_GPU] = m.i[st.M_CPU, i], m.i[st.M_MEM, i], m.i[st.M_GPU, i]
@@ -167,7 +170,7 @@ def _record(m: Any, k: Any, n: Any, i: Any) -> None:
     rec[E_EXIT], rec[E_FRAG], rec[E_WATT] = m.f[st.M_EXIT, i], m.f[st.M_FRAG, i], m.f[st.M_WATT, i]
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _block(m: Any, k: Any, n: Any, block: Any, size: Any) -> None:
     """Sums and bounds of one block, from scratch: they do not depend on what happened before."""
     lo, hi = block * BLOCK, min(block * BLOCK + BLOCK, size)
@@ -180,7 +183,7 @@ def _block(m: Any, k: Any, n: Any, block: Any, size: Any) -> None:
     k.tail[n, block], k.frag[n, block] = tail, total
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _note(k: Any, n: Any, i: Any) -> None:
     at = k.head[n]
     k.ring[n, at & (k.ring.shape[1] - 1)] = i
@@ -188,35 +191,33 @@ def _note(k: Any, n: Any, i: Any) -> None:
     k.head[n] = at + 1
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _leave(k: Any, n: Any, i: Any, size: Any) -> None:
     cls, rep = k.cls[n], k.rep[n]
     c = cls[i]
     cls[i] = -1
     k.members[n, c] -= 1
-    if k.members[n, c] > 0:
-        if rep[c] == i:
-            j = i + 1
-            while j < size and cls[j] != c:
-                j += 1
-            rep[c] = j
-            _note(k, n, j)
-        return
-    bucket = k.key[n, c] & (k.bucket.shape[1] - 1)
-    at = k.bucket[n, bucket]
-    if at == c:
-        k.bucket[n, bucket] = k.chain[n, c]
-    else:
-        while k.chain[n, at] != c:
-            at = k.chain[n, at]
-        k.chain[n, at] = k.chain[n, c]
-    k.spare[n, k.n_spare[n]] = c
-    k.n_spare[n] += 1
+    if k.members[n, c] == 0:
+        bucket = k.key[n, c] & (k.bucket.shape[1] - 1)
+        at = k.bucket[n, bucket]
+        if at == c:
+            k.bucket[n, bucket] = k.chain[n, c]
+        else:
+            while k.chain[n, at] != c:
+                at = k.chain[n, at]
+            k.chain[n, at] = k.chain[n, c]
+        k.spare[n, k.n_spare[n]] = c
+        k.n_spare[n] += 1
+    elif rep[c] == i:
+        j = i + 1
+        while j < size and cls[j] != c:
+            j += 1
+        rep[c] = j
+        _note(k, n, j)
 
 
-@bare_njit
-def _join(w: Any, m: Any, k: Any, n: Any, i: Any, by_kind: Any) -> None:
-    residents = w.option_i[wd.O_RESIDENTS] == 1
+@bare_njit(inline="always")
+def _join(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> None:
     key = _key(m, k, n, i, residents, by_kind)
     bucket = key & (k.bucket.shape[1] - 1)
     c = k.bucket[n, bucket]
@@ -238,7 +239,7 @@ def _join(w: Any, m: Any, k: Any, n: Any, i: Any, by_kind: Any) -> None:
     k.cls[n, i] = c
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _key(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> Any:
     rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
     h = mix64(np.int64(fixed[V_KIND]) * 2 + np.int64(rec[E_UP]), np.int64(rec[E_CPU]), np.int64(rec[E_MEM]))
@@ -256,7 +257,7 @@ def _key(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> Any:
     return h
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _same(m: Any, k: Any, n: Any, i: Any, j: Any, residents: Any, by_kind: Any) -> Any:
     """True when two machines are of one kind and hold the same room, device by device."""
     a, b = k.rec[n, i], k.rec[n, j]

@@ -111,13 +111,24 @@ def _ratio(a: Any, b: Any) -> Any:
 
 @bare_njit
 def measure_candidates(
-    w: Any, m: Any, q: Any, r: Any, k: Any, d: Any, n: Any, scale: Any, found: Any, fits: Any, out: Any
+    option_i: Any,
+    curve_kind: Any,
+    curve_table: Any,
+    lifetime: Any,
+    q: Any,
+    r: Any,
+    fixed: Any,
+    rec: Any,
+    d: Any,
+    scale: Any,
+    found: Any,
+    fits: Any,
+    out: Any,
 ) -> None:
     """Fill ``out`` (K, F) for the candidates on the desk, best of the prior first."""
-    fixed, rec = k.fixed[k.fleet[n]], k.rec[n]
     need = r.gpus * r.mgpu
     d.parts[0, 0], d.parts[0, 1] = 0, found
-    if w.option_i[wd.O_FRAG] != wd.FRAG_NONE:
+    if option_i[wd.O_FRAG] != wd.FRAG_NONE:
         d.one_rule[0] = ru.R_FRAGMENTATION
         score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
     for slot in range(found):
@@ -137,8 +148,8 @@ def measure_candidates(
             f[X_GPU_LEFT] = (free_gpu - need) / gpu
             f[X_GPU_SIZE] = gpu / scale[S_GPU]
             _device_features(j, r, q, f)
-        if w.option_i[wd.O_FRAG] != wd.FRAG_NONE:
-            capacity = gpu if w.option_i[wd.O_FRAG] == wd.FRAG_GPU else cpu
+        if option_i[wd.O_FRAG] != wd.FRAG_NONE:
+            capacity = gpu if option_i[wd.O_FRAG] == wd.FRAG_GPU else cpu
             if capacity > 0:
                 before = rec[i, E_FRAG]
                 after = max(0.0, before - d.score[j] * 1000.0)  # the difference can be -1e-13 where it is 0
@@ -152,9 +163,9 @@ def measure_candidates(
         price = fixed[i, V_PRICE]
         f[X_PRICE] = 0.0 if math.isnan(price) else _ratio(price, scale[S_PRICE])
         if fixed[i, V_CURVE] >= 0.0:
-            f[X_POWER_RISE] = _power_rise(w, r, fixed[i], rec[i], cpu - free_cpu)
-        if w.option_i[wd.O_RESIDENTS] == 1:
-            f[X_LIFETIME_GAP] = _lifetime_gap(r, m, rec[i, E_EXIT], tasks)
+            f[X_POWER_RISE] = _power_rise(curve_kind, curve_table, r, fixed[i], rec[i], cpu - free_cpu)
+        if option_i[wd.O_RESIDENTS] == 1:
+            f[X_LIFETIME_GAP] = _lifetime_gap(r, lifetime, rec[i, E_EXIT], tasks)
         behind = d.prior[d.order[0]] - d.prior[j]
         f[X_PRIOR] = 0.0 - behind / (1.0 + behind)  # 0, not -0, at the best
     for column in range(_RULE_COLUMN.shape[0]):
@@ -184,25 +195,25 @@ def _device_features(j: Any, r: Any, q: Any, f: Any) -> None:
 
 
 @bare_njit
-def _power_rise(w: Any, r: Any, fixed: Any, rec: Any, used: Any) -> Any:
+def _power_rise(curve_kind: Any, curve_table: Any, r: Any, fixed: Any, rec: Any, used: Any) -> Any:
     curve, full = np.int64(fixed[V_CURVE]), fixed[V_FULL_WATT]
     load = (used + r.cpu) * fixed[V_INV_PHYSICAL]
-    rise = watts(w.curve_kind[curve], w.curve_table[curve], min(load, 1.0)) - rec[E_WATT]
+    rise = watts(curve_kind[curve], curve_table[curve], min(load, 1.0)) - rec[E_WATT]
     return rise / full if full > 0.0 else 0.0
 
 
 @bare_njit
-def _lifetime_gap(r: Any, m: Any, exit_s: Any, tasks: Any) -> Any:
+def _lifetime_gap(r: Any, lifetime: Any, exit_s: Any, tasks: Any) -> Any:
     task = max(0.0, r.end - r.now)
     others = 0.0
     if tasks > 0.0:
         # Where only ages are known, what has run for long is expected to run as long again.
-        others = r.now - exit_s if m.lifetime == 2 else max(0.0, exit_s - r.now)
+        others = r.now - exit_s if lifetime == 2 else max(0.0, exit_s - r.now)
     both = task + others
     return (task - others) / both if both > 0.0 else 0.0
 
 
-@bare_njit
+@bare_njit(inline="always")
 def measure_globals(w: Any, c: Any, r: Any, k: Any, n: Any, task: Any, fits: Any, scale: Any, out: Any) -> None:
     """Fill ``out`` (G,); ``task`` is -1 where the window has ended, and ``r`` is not read then."""
     count = c.counter

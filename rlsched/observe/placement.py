@@ -110,6 +110,12 @@ class Observer:
             np.zeros((n, k), np.int64),
         )
 
+    def another_desk(self) -> ObserverArrays:
+        """The same scratch with working memory for another thread."""
+        kept, blends = self.scratch.kept, self.scratch.blends
+        desk = make_desk(self.world.arrays, blends, self.n_candidates, kept.ring.shape[1])
+        return self.scratch._replace(desk=desk)
+
     def forget(self, copies: I64) -> None:
         """Copies were put somewhere else: look at all their machines next time."""
         self.scratch.kept.taken[copies] = -1
@@ -195,7 +201,7 @@ def device_choice(settings: ObservationSettings, world: World) -> PolicyArrays:
     return plain._replace(gpu_choice=GPU_SCORE, rules=np.array([rule], np.int64))
 
 
-@bare_njit
+@bare_njit(inline="always")
 def observe_copy(w: Any, c: Any, p: Any, o: Any, log: Any, n: Any, out: Any) -> None:
     """Observe one copy; ``o`` is an ``ObserverArrays``, ``log`` its ring of changes."""
     b, k, x, d = o.blends, o.kept, o.lists, o.desk
@@ -203,7 +209,7 @@ def observe_copy(w: Any, c: Any, p: Any, o: Any, log: Any, n: Any, out: Any) -> 
     size = w.fleet_n[fleet, wd.L_N]
     m = machines_of(w, c, p, d.device)
     q = side_by_side(m, d)
-    if take_in(w, m, k, n, fleet, size, b.kinds_count, log):
+    if take_in(m, k, n, fleet, size, w.option_i[wd.O_RESIDENTS], b.kinds_count, log):
         x.cursor[n, :] = -1
     found, fits = 0, 0
     task = c.counter[st.C_TASK]
@@ -219,7 +225,21 @@ def observe_copy(w: Any, c: Any, p: Any, o: Any, log: Any, n: Any, out: Any) -> 
             found, fits = pick_listed(m, q, r, b, k, x, d, n, slot, size, most)
         else:
             found, fits = pick_scanned(w, c, m, row, r, b, k, d, n, size, most)
-        measure_candidates(w, m, q, r, k, d, n, o.scale[fleet], found, fits, candidates)
+        measure_candidates(
+            w.option_i,
+            w.curve_kind,
+            w.curve_table,
+            m.lifetime,
+            q,
+            r,
+            k.fixed[fleet],
+            k.rec[n],
+            d,
+            o.scale[fleet],
+            found,
+            fits,
+            candidates,
+        )
     for at in range(found):
         rows[at], equal[at], mask[at] = d.rows[d.order[at]], d.equal[d.order[at]], 1
     for at in range(found, most):

@@ -25,10 +25,13 @@ from rlsched.observe.alike import (
     E_MEM,
     E_TASKS,
     E_UP,
+    V_CPU,
     V_GPUS,
     V_INV_CPU,
+    V_INV_GPU,
+    V_INV_MEM,
+    V_MEM,
     V_MODEL,
-    V_PRICE,
 )
 from rlsched.observe.blends import BY_END, LISTED, SCANNED, BlendArrays
 from rlsched.sim import state as st
@@ -177,20 +180,21 @@ def side_by_side(m: Any, d: Any) -> Any:
     )
 
 
-@bare_njit
+@bare_njit(inline="always")
 def fetch(m: Any, k: Any, d: Any, n: Any, i: Any, j: Any) -> None:
     """Put machine ``i`` on the desk at place ``j``."""
     rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
-    d.whole[st.M_CPU, j], d.whole[st.M_MEM, j] = np.int64(rec[E_CPU]), np.int64(rec[E_MEM])
-    d.whole[st.M_GPU, j], d.whole[st.M_TASKS, j] = np.int64(rec[E_GPU]), np.int64(rec[E_TASKS])
-    d.whole[st.M_UP, j] = np.int64(rec[E_UP])
-    d.real[st.M_EXIT, j], d.real[st.M_FRAG, j] = rec[E_EXIT], rec[E_FRAG]
-    for column in range(V_MODEL + 1):
-        d.cap_w[column, j] = np.int64(fixed[column])
-    for column in range(V_PRICE - V_INV_CPU + 1):
-        d.inv_w[column, j] = fixed[V_INV_CPU + column]
+    whole, real, cap, inv = d.whole, d.real, d.cap_w, d.inv_w
+    whole[st.M_CPU, j], whole[st.M_MEM, j] = np.int64(rec[E_CPU]), np.int64(rec[E_MEM])
+    whole[st.M_GPU, j], whole[st.M_TASKS, j] = np.int64(rec[E_GPU]), np.int64(rec[E_TASKS])
+    whole[st.M_UP, j] = np.int64(rec[E_UP])
+    real[st.M_EXIT, j], real[st.M_FRAG, j] = rec[E_EXIT], rec[E_FRAG]
+    cap[wd.L_CPU, j], cap[wd.L_MEM, j] = np.int64(fixed[V_CPU]), np.int64(fixed[V_MEM])
+    cap[wd.L_GPUS, j], cap[wd.L_MODEL, j] = np.int64(fixed[V_GPUS]), np.int64(fixed[V_MODEL])
+    inv[wd.L_INV_CPU, j], inv[wd.L_INV_MEM, j] = fixed[V_INV_CPU], fixed[V_INV_MEM]
+    inv[wd.L_INV_GPU, j] = fixed[V_INV_GPU]
     if m.gpu.shape[1] > 0:
-        for device in range(np.int64(fixed[V_GPUS])):
+        for device in range(cap[wd.L_GPUS, j]):
             d.gpu[j, device] = m.gpu[i, device]
         for kind in range(st.N_KINDS):
             d.kinds[j, kind] = m.kinds[i, kind]
@@ -220,7 +224,12 @@ def pick_listed(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, 
         if b.kind[blend] == BY_END:
             i = _pick_by_end(m, r, k, x, d, n, slot, stamp)
         else:
-            i = _pick_from_list(m, r, b, k, x, d, n, slot, blend, size, stamp)
+            i = _next_on_list(x, d, n, slot, blend, stamp)
+            if i < 0 and x.floor[n, slot, blend] > NEG:
+                # A list made anew is longer than the candidates there can be, or holds all there are.
+                _renew(m, r, b, k, x, d, n, slot, blend, size)
+                d.place[blend] = 0
+                i = _next_on_list(x, d, n, slot, blend, stamp)
         if i < 0:
             break
         d.mark[i] = stamp
@@ -298,7 +307,7 @@ def _pick_some(b: Any, k: Any, d: Any, n: Any, fits: Any, most: Any) -> Any:
     return found
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _sort(d: Any, found: Any) -> None:
     """Order the candidates by the prior, largest first, lowest row on ties (Shell's sort)."""
     for j in range(found):
@@ -324,35 +333,44 @@ def _refresh(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slo
     """Take in the machines that changed since the request was last seen."""
     cursor, head = x.cursor[n, slot], k.head[n]
     x.cursor[n, slot] = head
-    around = k.ring.shape[1] - 1
     if cursor < 0 or 2 * (head - cursor) > size:
         _begin_slot(m, r, b, k, x, d, n, slot, size)
         return
+    ring, last, cls, rep = k.ring[n], k.last[n], k.cls[n], k.rep[n]
+    around = ring.shape[0] - 1
     stale = 0
     for at in range(cursor, head):
-        i = k.ring[n, at & around]
-        if k.last[n, i] == at + 1:
+        i = ring[at & around]
+        if last[i] == at + 1:
             d.stale[stale] = i
             fetch(m, k, d, n, i, stale)
             stale += 1
     if stale == 0:
         return
     d.parts[0, 0], d.parts[0, 1] = 0, stale
-    fit = x.fit[n, slot]
     for blend in range(b.kind.shape[0]):
         if b.kind[blend] == LISTED:
-            _drop(k, x, n, slot, blend, cursor)
+            row, score = x.row[n, slot, blend], x.score[n, slot, blend]
+            kept = 0
+            for at in range(x.listed[n, slot, blend]):  # whoever changed leaves the list
+                i = row[at]
+                if last[i] <= cursor:
+                    row[kept], score[kept] = i, score[at]
+                    kept += 1
+            x.listed[n, slot, blend] = kept
             terms = b.length[blend]
             score_parts(d.score, d.parts, 1, b.rules[blend, :terms], b.weights[blend, :terms], r, q)
             for j in range(stale):
-                if d.score[j] > NEG and d.score[j] >= x.floor[n, slot, blend]:
+                value = d.score[j]
+                if value > NEG and value >= x.floor[n, slot, blend]:
                     i = d.stale[j]
-                    if k.rep[n, k.cls[n, i]] == i:
-                        _put(x, n, slot, blend, d.score[j], i)
-        elif blend == 0:
-            d.one_rule[0] = 0
-            score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
+                    if rep[cls[i]] == i:
+                        _put(x, n, slot, blend, value, i)
         if blend == 0:
+            if b.kind[blend] != LISTED:
+                d.one_rule[0] = 0
+                score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
+            fit = x.fit[n, slot]
             for j in range(stale):
                 i = d.stale[j]
                 bit = (fit[i // BLOCK] >> (i % BLOCK)) & 1
@@ -394,73 +412,49 @@ def _renew(m: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, bl
             _put(x, n, slot, blend, d.score[i], i)
 
 
-@bare_njit
-def _drop(k: Any, x: Any, n: Any, slot: Any, blend: Any, cursor: Any) -> None:
-    """Take the machines that changed off a list."""
-    row, score = x.row[n, slot, blend], x.score[n, slot, blend]
-    kept = 0
-    for at in range(x.listed[n, slot, blend]):
-        i = row[at]
-        if k.last[n, i] <= cursor:
-            row[kept], score[kept] = i, score[at]
-            kept += 1
-    x.listed[n, slot, blend] = kept
-
-
-@bare_njit
+@bare_njit(inline="always")
 def _put(x: Any, n: Any, slot: Any, blend: Any, value: Any, i: Any) -> None:
     """Put a machine on a list if it beats the floor; who falls off becomes the floor."""
     row, score = x.row[n, slot, blend], x.score[n, slot, blend]
-    floor = x.floor[n, slot, blend]
-    if value < floor or (value == floor and i > x.floor_row[n, slot, blend]):
-        return
-    count = x.listed[n, slot, blend]
-    if count == row.shape[0]:
-        count -= 1
-        if value < score[count] or (value == score[count] and i > row[count]):
-            x.floor[n, slot, blend], x.floor_row[n, slot, blend] = value, i
-            return
-        x.floor[n, slot, blend], x.floor_row[n, slot, blend] = score[count], row[count]
-    at = count
-    while at > 0 and (value > score[at - 1] or (value == score[at - 1] and i < row[at - 1])):
-        score[at], row[at] = score[at - 1], row[at - 1]
-        at -= 1
-    score[at], row[at] = value, i
-    x.listed[n, slot, blend] = count + 1
+    floor, listed = x.floor[n, slot, blend], x.listed[n, slot, blend]
+    wanted = value > floor or (value == floor and i < x.floor_row[n, slot, blend])
+    if wanted and listed == row.shape[0]:
+        listed -= 1
+        wanted = value > score[listed] or (value == score[listed] and i < row[listed])
+        x.floor[n, slot, blend] = score[listed] if wanted else value
+        x.floor_row[n, slot, blend] = row[listed] if wanted else i
+    if wanted:
+        at = listed
+        while at > 0 and (value > score[at - 1] or (value == score[at - 1] and i < row[at - 1])):
+            score[at], row[at] = score[at - 1], row[at - 1]
+            at -= 1
+        score[at], row[at] = value, i
+        x.listed[n, slot, blend] = listed + 1
 
 
-@bare_njit
-def _pick_from_list(
-    m: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, blend: Any, size: Any, stamp: Any
-) -> Any:
-    """The best machine of a heuristic that is not named yet; -1 when none is left."""
-    while True:
-        at, count = d.place[blend], x.listed[n, slot, blend]
-        while at < count and d.mark[x.row[n, slot, blend, at]] == stamp:
-            at += 1
-        d.place[blend] = at
-        if at < count:
-            return np.int64(x.row[n, slot, blend, at])
-        if x.floor[n, slot, blend] == NEG:
-            return -1
-        # A list made anew is longer than the candidates there can be, or holds all there are.
-        _renew(m, r, b, k, x, d, n, slot, blend, size)
-        d.place[blend] = 0
+@bare_njit(inline="always")
+def _next_on_list(x: Any, d: Any, n: Any, slot: Any, blend: Any, stamp: Any) -> Any:
+    """The best machine of a list that is not named yet; -1 at its end."""
+    row, at, listed = x.row[n, slot, blend], d.place[blend], x.listed[n, slot, blend]
+    while at < listed and d.mark[row[at]] == stamp:
+        at += 1
+    d.place[blend] = at
+    return np.int64(row[at]) if at < listed else np.int64(-1)
 
 
-@bare_njit
+@bare_njit(inline="always")
 def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stamp: Any) -> Any:
     """The machine that the rule ``lifetime`` scores best and that is not named yet; -1 when none is left."""
     best, chosen = LIFETIME_STEPS.shape[0] + 1, np.int64(-1)
     for block in range(x.fit.shape[2]):
         bits = x.fit[n, slot, block]
-        if bits == 0 or _steps(r, m, k.tail[n, block], True) >= best:
+        if bits == 0 or _steps(r.now, r.end, m.lifetime, k.tail[n, block], True) >= best:
             continue
         i = np.int64(block * BLOCK)
         while bits != 0:
             if bits & 1 and d.mark[i] != stamp and k.rep[n, k.cls[n, i]] == i:
                 rec = k.rec[n, i]
-                steps = _steps(r, m, rec[E_EXIT], rec[E_TASKS] > 0.0)
+                steps = _steps(r.now, r.end, m.lifetime, rec[E_EXIT], rec[E_TASKS] > 0.0)
                 if steps < best:
                     best, chosen = steps, i
             bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
@@ -471,15 +465,15 @@ def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stam
 
 
 @bare_njit
-def _steps(r: Any, m: Any, exit_s: Any, busy: Any) -> Any:
+def _steps(now: Any, ends: Any, lifetime: Any, exit_s: Any, busy: Any) -> Any:
     """Steps of the rule ``lifetime``: never fewer for a machine than for the latest end of its block."""
-    end = r.now
+    end = now
     if busy:
-        if m.lifetime == 2:
-            end = r.now + (r.now - exit_s) if exit_s < math.inf else r.now
+        if lifetime == 2:
+            end = now + (now - exit_s) if exit_s < math.inf else now
         else:
-            end = max(exit_s, r.now)
-    longer = r.end - end
+            end = max(exit_s, now)
+    longer = ends - end
     steps = 0
     for step in range(LIFETIME_STEPS.shape[0]):
         steps += longer > LIFETIME_STEPS[step]

@@ -21,17 +21,16 @@ TERM = Term(
 
 
 @bare_njit
-def measure_cost(w: Any, c: Any) -> Any:
-    """Money since metering began, in hours of the whole cluster."""
+def measure_cost(w: Any, c: Any, whole: Any) -> Any:
+    """Money since metering began, in hours of the whole cluster, which costs ``whole`` an hour."""
     fleet = c.counter[st.C_FLEET]
     now = c.clock[st.F_NOW]
-    paid, whole = 0.0, 0.0
+    paid = 0.0
     always = w.option_i[wd.O_EMPTY_ON] == 1
     for i in range(w.fleet_n[fleet, wd.L_N]):
         price = w.fleet_f[fleet, wd.L_PRICE, i]
         if math.isnan(price):
             continue
-        whole += price
         if always:
             paid += price * max(0.0, now - c.clock[st.F_START])
         else:

@@ -8,7 +8,6 @@ from rlsched.reward.term import Term
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
-from rlsched.sim.power import watts
 
 TERM = Term(
     name="energy",
@@ -21,15 +20,13 @@ TERM = Term(
 
 
 @bare_njit
-def measure_energy(w: Any, c: Any) -> Any:
-    """Energy since metering began, in hours of the cluster at full power."""
+def measure_energy(w: Any, c: Any, full: Any) -> Any:
+    """Energy since metering began, in hours of the cluster at full power, which is ``full`` watts."""
     fleet = c.counter[st.C_FLEET]
     now = c.clock[st.F_NOW]
-    joule, full = 0.0, 0.0
+    joule = 0.0
     for i in range(w.fleet_n[fleet, wd.L_N]):
-        curve = w.fleet_curve[fleet, i]
-        if curve < 0:
-            continue
-        joule += c.machine_f[st.M_JOULE, i] + c.machine_f[st.M_WATT, i] * max(0.0, now - c.machine_f[st.M_SINCE, i])
-        full += watts(w.curve_kind[curve], w.curve_table[curve], 1.0)
+        if w.fleet_curve[fleet, i] >= 0:
+            span = max(0.0, now - c.machine_f[st.M_SINCE, i])
+            joule += c.machine_f[st.M_JOULE, i] + c.machine_f[st.M_WATT, i] * span
     return joule / (full * 3600.0) if full > 0.0 else 0.0

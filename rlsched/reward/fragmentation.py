@@ -6,7 +6,6 @@ from typing import Any
 
 from rlsched.reward.term import Term
 from rlsched.sim import state as st
-from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
 
 TERM = Term(
@@ -21,12 +20,6 @@ TERM = Term(
 
 
 @bare_njit
-def measure_fragmentation(w: Any, c: Any) -> Any:
-    """Fragmentation of all machines over the cluster's capacity now."""
-    fleet = c.counter[st.C_FLEET]
-    total, capacity = 0.0, 0.0
-    gpu = w.option_i[wd.O_FRAG] == wd.FRAG_GPU
-    for i in range(w.fleet_n[fleet, wd.L_N]):
-        total += c.machine_f[st.M_FRAG, i]
-        capacity += w.fleet_i[fleet, wd.L_GPUS, i] * 1000 if gpu else w.fleet_i[fleet, wd.L_CPU, i]
-    return total / capacity if capacity > 0.0 else 0.0
+def measure_fragmentation(c: Any, machine: Any, capacity: Any) -> Any:
+    """Fragmentation of one machine over the cluster's capacity: a placement changes no other."""
+    return c.machine_f[st.M_FRAG, machine] / capacity if capacity > 0.0 else 0.0

@@ -18,10 +18,9 @@ GPU = Term("rejected_gpu", "−Δ(GPUs arrived − GPUs placed) / capacity", "sh
 
 
 @bare_njit
-def measure_rejection(w: Any, c: Any, gpu: Any) -> Any:
+def measure_rejection(w: Any, c: Any, gpu: Any, capacity: Any) -> Any:
     """CPU (or GPUs) asked for and not placed since metering began, over the cluster's capacity."""
     count = c.counter
-    fleet = count[st.C_FLEET]
     pending = 0
     k = count[st.C_TASK]
     # What waits in the queue was counted when it began to wait; an arrival is not decided yet.
@@ -32,7 +31,4 @@ def measure_rejection(w: Any, c: Any, gpu: Any) -> Any:
         missing = count[st.C_ARRIVED_GPU] - count[st.C_PLACED_GPU] - pending
     else:
         missing = count[st.C_ARRIVED_CPU] - count[st.C_PLACED_CPU] - pending
-    capacity = 0
-    for i in range(w.fleet_n[fleet, wd.L_N]):
-        capacity += w.fleet_i[fleet, wd.L_GPUS, i] * 1000 if gpu else w.fleet_i[fleet, wd.L_CPU, i]
-    return missing / capacity if capacity > 0 else 0.0
+    return missing / capacity if capacity > 0.0 else 0.0

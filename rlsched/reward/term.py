@@ -11,7 +11,8 @@ class Term:
     """What one term measures.
 
     Every term is minus the growth of a quantity over one decision, as a share of the
-    cluster's capacity, so weights mean the same on any cluster.
+    cluster's capacity, so weights mean the same on any cluster. Nothing counts before the
+    warm-up ends: a decision of the warm-up is rewarded with 0, whatever it does.
 
     Parameters
     ----------

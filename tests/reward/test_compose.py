@@ -26,7 +26,7 @@ def play(built: World, window: Window, settings, weights: dict[str, float], pick
     while task[0] >= 0:
         seen = observer.observe(state)
         row = seen.rows[0, pick(int(seen.action_mask[0].sum()))]
-        rewarder.before(state)
+        rewarder.before(state, np.array([row]))
         decide_all(built, state, np.array([row]), devices)
         rewarder.placed(state)
         task = advance_all(built, state)
@@ -121,7 +121,7 @@ def test_with_discount_zero_the_best_answer_is_the_fragmentation_heuristics() ->
         found = []
         for row in rows:
             trial, rewarder = state.copy(), Rewarder(built, 1, {"fragmentation": 1.0})
-            rewarder.before(trial)
+            rewarder.before(trial, np.array([row]))
             decide_all(built, trial, np.array([row]), devices)
             rewarder.placed(trial)
             found.append(float(rewarder.after(trial, out)[0]))
