@@ -152,9 +152,12 @@ def _rivals(metric: str, first: str, pairs: Mapping[tuple[str, str], Any]) -> li
         return ["It is better than every other policy."]
     even.sort(key=_size(mine))
     shown = [f"{name} ({_gap(metric, _turn(mine[name]))})" for name in even]
+    # An interval beside 0 and no verdict: it is the correction that says no.
+    corrected = any((mine[name]["ci_low"] or 0) > 0 or (mine[name]["ci_high"] or 0) < 0 for name in even)
+    head = f"Not shown to be worse than it{', once corrected for the number of comparisons' if corrected else ''}"
     if len(shown) > FEW:
-        return [f"Not shown to be worse than it: {len(shown)}, from {shown[0]} to {shown[-1]}."]
-    return [f"Not shown to be worse than it: {', '.join(shown)}."]
+        return [f"{head}: {len(shown)}, from {shown[0]} to {shown[-1]}."]
+    return [f"{head}: {', '.join(shown)}."]
 
 
 def _losers(provenance: Mapping[str, Any], metric: str, first: str, pairs: Mapping[tuple[str, str], Any]) -> list[str]:

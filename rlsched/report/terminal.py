@@ -74,6 +74,8 @@ def _table(document: Document, policies: list[str], columns: list[Column]) -> Ta
     for column in columns:
         table.add_column(Text(column.heading), justify="right", min_width=_width(column))
     for policy in policies:
+        if all(column.cells[policy][0] == "–" for column in columns):
+            continue  # a bound on another metric
         cells = ["\n".join(part for part in column.cells[policy] if part) for column in columns]
         table.add_row(Text(_named(document, policy)), *map(Text, cells))
     return table

@@ -194,3 +194,12 @@ def test_differences_have_a_sign_and_zero_has_none() -> None:
     assert show_difference("energy_kwh", 0.0) == "0"
     assert show_interval("energy_kwh", -1.0, 2.5) == "[−1, 2.50]"
     assert show_interval("energy_kwh", None, None) == ""
+
+
+def test_an_interval_beside_zero_without_a_verdict_is_laid_to_the_correction() -> None:
+    found = answer(
+        document([mean("mine", 0.05), mean("near", 0.09)], [pair("mine", "near", -0.04, "no difference shown")])
+    )
+    assert found[1] == (
+        "Not shown to be worse than it, once corrected for the number of comparisons: near (+4.00 points [3.00, 5.00])."
+    )
