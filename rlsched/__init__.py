@@ -17,6 +17,7 @@ _HOME = {
     "Signal": "rlsched.traces.columns",
     "Trace": "rlsched.traces.columns",
     "Usage": "rlsched.traces.columns",
+    "load_forecaster": "rlsched.forecast.predictor",
     "load_policy": "rlsched.policies.library",
     "read_demand": "rlsched.traces.read",
     "read_machines": "rlsched.traces.read",
@@ -33,6 +34,7 @@ __all__ = [
     "Usage",
     "__version__",
     "evaluate",
+    "load_forecaster",
     "load_policy",
     "read_demand",
     "read_machines",
@@ -43,6 +45,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rlsched.evaluate.library import evaluate
+    from rlsched.forecast.predictor import load_forecaster
     from rlsched.policies.library import load_policy
     from rlsched.traces.columns import Demand, Machines, Signal, Trace, Usage
     from rlsched.traces.read import read_demand, read_machines, read_signal, read_trace, read_usage

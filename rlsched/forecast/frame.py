@@ -81,13 +81,13 @@ class Frame(nn.Module):
         last = _last(x, mask)
         origin = last if self.anchor else level
         z = (x - origin[:, None]) / scale[:, None] * mask  # (B, L, R)
-        parts = [self.body(torch.cat([torch.asinh(z), mask], 2))]
+        parts = [self.body(torch.cat([_asinh(z), mask], 2))]
         if self.anchor:
             anchors = self._anchors(x, mask, level, last)  # (B, R, H, A), in units of scale from the newest sample
             anchors = (anchors - last[:, :, None, None]) / scale[:, :, None, None]
             parts += [
                 self._features(x, mask, scale, last, count / past.shape[1]),
-                torch.asinh(anchors[:, :, 0]).flatten(1),
+                _asinh(anchors[:, :, 0]).flatten(1),
             ]
         if self.covariates:
             parts.append(_calendar(context))
@@ -150,6 +150,11 @@ def _last(x: Tensor, mask: Tensor) -> Tensor:
     position = torch.arange(1, x.shape[1] + 1, dtype=x.dtype, device=x.device)[None, :, None]
     newest = (mask * position).argmax(1, keepdim=True)
     return x.gather(1, newest)[:, 0]
+
+
+def _asinh(x: Tensor) -> Tensor:
+    """Logarithm on both sides of 0; torch's own has no ONNX twin in the tracing exporter."""
+    return torch.sign(x) * torch.log(torch.abs(x) + torch.sqrt(x * x + 1.0))
 
 
 def _calendar(context: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from rlsched.forecast.cnn_lstm import CnnLstm
 from rlsched.forecast.frame import Frame, channels_in
 from rlsched.rng import stream_seed
 
-RECURRENT = 96  # newest samples that GRU and LSTM read one by one; a whole day would take three times as long
+RECURRENT = 48  # newest samples that GRU and LSTM read one by one; a whole day would take six times as long
 
 
 class Mlp(nn.Module):
