@@ -10,18 +10,23 @@ on these labels estimates the expected gain of a decision: a rollout improvement
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from rlsched.agents import checkpoint as ck
-from rlsched.agents.spec import LookaheadSpec, TrainSpec
+from rlsched.agents.network import CandidateScorer
+from rlsched.agents.spec import TrainSpec
+from rlsched.agents.validate import greedy
 from rlsched.envs.problem import PlacementProblem
-from rlsched.errors import SpecError
+from rlsched.errors import OurBug, SpecError
 from rlsched.observe.placement import ObservationArrays, Observer, device_choice
 from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.blend import blend
@@ -31,7 +36,6 @@ from rlsched.sim import state as st
 from rlsched.sim.select import PolicyArrays
 from rlsched.sim.simulate import advance_all, decide_all, run_policy, run_tasks
 from rlsched.sim.state import State, StateArrays
-from rlsched.sim.world import Window, World
 
 F32 = npt.NDArray[np.float32]
 SAVE_EVERY = 20
@@ -85,7 +89,7 @@ def collect(
     spec: TrainSpec,
     *,
     rows: range | None = None,
-    lead: Choose | None = None,
+    lead: CandidateScorer | None = None,
     keep: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Labels:
@@ -99,9 +103,9 @@ def collect(
         With ``lookahead``.
     rows : range, optional
         Which windows; all by default.
-    lead : callable, optional
-        Observation → candidate, (1,) int64: who leads from one labelled decision to the next; the
-        prior by default. What follows a candidate is played by the prior either way.
+    lead : CandidateScorer, optional
+        Who leads, greedily, from one labelled decision to the next; the prior by default. What
+        follows a candidate is played by the prior either way.
     keep : Path, optional
         File that what is done so far is written to, every few windows; found there, it is gone
         on from. Windows draw from streams of their own, so the labels are the same.
@@ -117,16 +121,21 @@ def collect(
     if look is None:
         raise SpecError("looking ahead needs [lookahead] in train.toml.")
     rows = range(len(problem.windows)) if rows is None else rows
-    tied = {"lookahead": look.model_dump(mode="json"), "seed": spec.seed, "windows": [rows.start, rows.stop]}
+    tied = {
+        "lookahead": look.model_dump(mode="json", exclude={"processes"}),
+        "seed": spec.seed,
+        "windows": [rows.start, rows.stop],
+    }
     parts, first = _found(keep, tied, rows.start)
-    looker = _Looker(problem.world, spec.placement.observation, look, lead)
-    for i in range(first, rows.stop):
-        parts.extend(looker.label(problem.windows[i], i, stream(spec.seed, "lookahead", i)))
-        if (i + 1) % SAVE_EVERY == 0 or i + 1 == rows.stop:
+    with _Crew(problem, spec, lead, look.processes) as crew:
+        for at in range(first, rows.stop, SAVE_EVERY):
+            until = min(at + SAVE_EVERY, rows.stop)
+            for found in crew.label(range(at, until)):
+                parts.extend(found)
             if keep is not None and parts:
-                ck.save_arrays(keep, _stacked(parts), {**tied, "done": i + 1})
+                ck.save_arrays(keep, _stacked(parts), {**tied, "done": until})
             if progress is not None:
-                progress(f"rollout: looked ahead from {len(parts):,} decisions; window {i + 1} of {rows.stop}")
+                progress(f"rollout: looked ahead from {len(parts):,} decisions; window {until} of {rows.stop}")
     if not parts:
         raise SpecError("no decision of the training windows had a choice: nothing to look ahead from.")
     return Labels(**_stacked(parts))
@@ -149,17 +158,66 @@ def _stacked(parts: list[dict[str, Any]]) -> dict[str, npt.NDArray[Any]]:
     return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
 
+class _Crew:
+    """Labels windows in this process or in several; the labels are the same."""
+
+    def __init__(
+        self, problem: PlacementProblem, spec: TrainSpec, lead: CandidateScorer | None, processes: int
+    ) -> None:
+        self._looker = _Looker(problem, spec, lead) if processes == 1 else None
+        self._pool = (
+            ProcessPoolExecutor(
+                processes, get_context("spawn"), initializer=_begin_worker, initargs=(problem, spec, lead)
+            )
+            if processes > 1
+            else None
+        )
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def label(self, rows: range) -> Iterable[list[dict[str, Any]]]:
+        """Labels of each of these windows, in order."""
+        if self._pool is not None:
+            return self._pool.map(_work, rows)
+        return map(self._looker.label, rows) if self._looker is not None else ()
+
+
+_worker: _Looker | None = None
+
+
+def _begin_worker(problem: PlacementProblem, spec: TrainSpec, lead: CandidateScorer | None) -> None:
+    global _worker
+    torch.set_num_threads(1)
+    _worker = _Looker(problem, spec, lead)
+
+
+def _work(row: int) -> list[dict[str, Any]]:
+    if _worker is None:
+        raise OurBug("a worker was given work before it began.")
+    return _worker.label(row)
+
+
 class _Looker:
     """Labels the decisions of one window after the other, with buffers of its own."""
 
-    def __init__(self, world: World, settings: ObservationSettings, look: LookaheadSpec, lead: Choose | None) -> None:
-        self.world, self.look, self.lead = world, look, lead
-        self.observer = Observer(world, 1, settings)
-        self.devices = device_choice(settings, world)
+    def __init__(self, problem: PlacementProblem, spec: TrainSpec, lead: CandidateScorer | None) -> None:
+        if spec.lookahead is None:
+            raise OurBug("looking ahead without settings for it.")
+        settings = spec.placement.observation
+        self.windows, self.world, self.look, self.seed = problem.windows, problem.world, spec.lookahead, spec.seed
+        self.lead: Choose | None = None if lead is None else greedy(lead)
+        self.observer = Observer(self.world, 1, settings)
+        self.devices = device_choice(settings, self.world)
         self.base = base_policy(settings)
 
-    def label(self, window: Window, row: int, draw: np.random.Generator) -> list[dict[str, Any]]:
-        """Play one window with the prior; look ahead now and then."""
+    def label(self, row: int) -> list[dict[str, Any]]:
+        """Play one window with whoever leads; look ahead now and then."""
+        window, draw = self.windows[row], stream(self.seed, "lookahead", row)
         state = self.world.start([window])
         branches = self.world.start([window] * self.observer.n_candidates)
         n_tasks = window.hi - window.lo

@@ -38,6 +38,8 @@ class LookaheadSpec(Spec):
     judged : int
     sharpness : float
         Logits a unit of predicted gain: how sharply the policy is drawn from when PPO goes on.
+    processes : int
+        Windows are labelled in so many at once; the labels do not depend on it.
     """
 
     count: Literal["gpu", "cpu"]
@@ -45,11 +47,12 @@ class LookaheadSpec(Spec):
     until: float = Field(default=0.75, gt=0, le=1)
     explore: float = Field(default=0.1, ge=0, le=1)
     horizon: int | None = Field(default=None, ge=1)
-    rounds: int = Field(default=2, ge=1, le=100)
+    rounds: int = Field(default=1, ge=1, le=100)
     ridge: float = Field(default=1000.0, gt=0)
     margins: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
     judged: int = Field(default=32, ge=1)
     sharpness: float = Field(default=50.0, gt=0)
+    processes: int = Field(default=1, ge=1, le=256)
 
     @field_validator("margins", mode="before")
     @classmethod

@@ -249,7 +249,7 @@ def _look_ahead(
     parts: list[Labels] = []
     for i in range(look.rounds):
         rows = range(labelled * i // look.rounds, labelled * (i + 1) // look.rounds)
-        lead = greedy(network) if i else None
+        lead = network if i else None
         parts.append(collect(problem, spec, rows=rows, lead=lead, keep=out / f"labels-{i}.npz", progress=tell))
         memory.distilled.append(distil(network, Labels.joined(parts), look, spec.placement.observation, judge, tell))
 

@@ -23,7 +23,7 @@ from rlsched.sim import state as st
 from rlsched.sim.simulate import advance_all, decide_all
 from rlsched.sim.world import World
 
-LOOK = LookaheadSpec(count="gpu", states=12, until=1.0, explore=0.3, judged=2)
+LOOK = LookaheadSpec(count="gpu", states=12, until=1.0, explore=0.3, judged=2, rounds=2)
 TINY = TrainSpec(
     steps=0,
     hidden=8,
@@ -87,6 +87,15 @@ def test_labels_do_not_depend_on_interruptions(tmp_path: Path) -> None:
     resumed = collect(made, TINY, keep=keep)
     for name in ("candidates", "globals", "action_mask", "gain", "window"):
         assert getattr(whole, name).tobytes() == getattr(resumed, name).tobytes()
+
+
+@pytest.mark.slow
+def test_labels_do_not_depend_on_the_number_of_processes() -> None:
+    made = crowded()
+    alone = collect(made, TINY)
+    several = collect(made, TINY.model_copy(update={"lookahead": LOOK.model_copy(update={"processes": 2})}))
+    assert alone.gain.tobytes() == several.gain.tobytes()
+    assert alone.candidates.tobytes() == several.candidates.tobytes()
 
 
 def test_labels_of_other_settings_are_not_gone_on_from(tmp_path: Path) -> None:
