@@ -214,3 +214,37 @@ def test_the_demo_ships_and_shows_energy_and_money(capsys: pytest.CaptureFixture
     assert "energy [kWh]" in " ".join(shown.split())
     assert "cost [USD]" in " ".join(shown.split())
     assert "not given" not in shown
+
+
+def test_report_writes_markdown_and_every_table_as_data(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("evaluate", card, "--set", "policies=first_fit,best_fit") == 0
+    assert main("report", "runs/tiny", "--format", "md") == 0
+    assert Path("runs/tiny/report.md").read_text().startswith("# Tiny\n")
+    assert main("report", "runs/tiny", "--format", "csv") == 0
+    assert main("report", "runs/tiny", "--format", "parquet", "--out", "elsewhere") == 0
+    assert "tables are in elsewhere/tables" in capsys.readouterr().err
+    assert Path("runs/tiny/tables/verdicts.csv").read_text().startswith("a,b,metric,difference,")
+    assert Path("elsewhere/tables/verdicts.parquet").is_file()
+    assert main("evaluate", card, "--set", "policies=first_fit,best_fit") == 0  # over all of that
+    assert sorted(os.listdir("runs/tiny")) == sorted(
+        ["experiment.toml", "report.html", "results.json", "results.parquet", LEDGER]
+    )
+
+
+def test_runs_of_one_card_become_one_report_and_those_of_two_do_not(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for out, sets in (("a", "policies=first_fit,best_fit"), ("b", "policies=cosine,best_fit")):
+        assert main("evaluate", card, "--set", sets, "--out", out) == 0
+    assert main("report", "a", "b", "--out", "both", "--json") == 0
+    shown = capsys.readouterr().out.splitlines()[-1]
+    assert {row["policy"] for row in json.loads(shown)["rows"]} == {"first_fit", "best_fit", "cosine"}
+    assert "cosine" in Path("both/report.html").read_text()
+    assert main("report", "a", "b") == 2
+    assert "name the folder for it with --out" in capsys.readouterr().err
+    assert main("evaluate", card, "--set", "simulation.pue=2", "--out", "c") == 0
+    assert main("report", "a", "c", "--out", "none") == 2
+    assert "results of different cards cannot be mixed: a and c differ in their problem" in capsys.readouterr().err
+    assert not Path("none").exists()
+    assert main("report", "a", "--format", "pdf") == 2
+    assert "unknown format 'pdf'" in capsys.readouterr().err

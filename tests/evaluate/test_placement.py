@@ -23,6 +23,7 @@ from rlsched.evaluate.placement import (
     play,
     run,
 )
+from rlsched.evaluate.tune import run_tune, write_tuned
 from rlsched.sim.options import PlacementOptions
 from rlsched.spec import load, read_toml
 from rlsched.traces.columns import Machines
@@ -257,3 +258,40 @@ def test_every_shipped_blend_says_how_it_was_made(name: str) -> None:
 
 def load_policies(name: str):  # type: ignore[no-untyped-def]
     return load(PlacementExperiment, ROOT / "experiments" / name / "experiment.toml").spec.policies
+
+
+def test_the_same_recipe_from_several_seeds_is_one_policy_with_intervals_over_both(card: Path) -> None:
+    mine = "policies=[{name='mine', runs=['first_fit', 'worst_fit', 'cosine']}, 'best_fit', 'random']"
+    document = run(card, [mine, "seeds=2"])
+    rows = [row for row in document["rows"] if row["policy"] == "mine"]
+    assert sorted({row["seed"] for row in rows}) == [0, 1, 2]
+    alone = run(card, ["policies=first_fit,worst_fit,cosine"])
+    means = {one["policy"]: one["mean"] for one in alone["summary"] if one["metric"] == "rejected_cpu_share"}
+    summary = {one["policy"]: one for one in document["summary"] if one["metric"] == "rejected_cpu_share"}
+    assert summary["mine"]["mean"] == pytest.approx(sum(means.values()) / 3)
+    assert summary["mine"]["n"] == 3 * summary["best_fit"]["n"]
+    described = next(one for one in document["provenance"]["policies"] if one["name"] == "mine")
+    assert len(described["runs"]) == 3
+
+
+def test_the_constant_in_hindsight_is_the_best_finalist_there_and_never_leads(card: Path) -> None:
+    card.write_text(card.read_text() + '[tune]\nrules = ["best_fit", "cosine"]\nbudget = 6\nkeep = 3\n')
+    tuned = run_tune(card)
+    write_tuned(tuned, card.parent)
+    finalists = [one.split(" ")[0] for one in tuned["finalists"]]
+    entries = ", ".join(f"{{policy='{one}', name='f{i}'}}" for i, one in enumerate(finalists))
+    document = run(card, [f"policies=['best_fit', 'tuned_blend', 'hindsight_blend', {entries}]"])
+    means = {one["policy"]: one["mean"] for one in document["summary"] if one["metric"] == "rejected_cpu_share"}
+    assert means["hindsight_blend"] == min(means[f"f{i}"] for i in range(len(finalists)))
+    assert document["provenance"]["leader"] != "hindsight_blend"
+    assert document["provenance"]["tuned_elsewhere"] == []
+    assert run(card, ["policies=tuned_blend", "simulation.pue=2"])["provenance"]["tuned_elsewhere"] == ["tuned_blend"]
+    write_tuned({**tuned, "finalists": []}, card.parent)
+    with pytest.raises(SpecError, match="lists no finalists"):
+        run(card, ["policies=hindsight_blend"])
+
+
+@pytest.mark.parametrize(("name", "problem"), [("lr_mmt", "consolidation"), ("hpa", "scaling")])
+def test_a_policy_of_another_problem_is_told_as_that(card: Path, name: str, problem: str) -> None:
+    with pytest.raises(SpecError, match=f"policy '{name}' cannot place tasks: it is one of {problem}"):
+        run(card, [f"policies={name}"])
