@@ -167,6 +167,7 @@ def _everything(data: Path | None, as_json: bool) -> None:
                     "part": one.part,
                     "machines": one.machines,
                     "error": one.error,
+                    "facts": one.facts,
                     "report": _document(one.report) if one.report is not None else None,
                 }
                 for one in checked
@@ -195,6 +196,8 @@ def table_of(checked: list[Checked], absent: list[str], root: str) -> list[str]:
         f"{len(read)} parts of {len({one.dataset for one in read})} datasets, {rows:,} rows. **Bold** findings change "
         "results; where several parts have one, the part with most is shown.",
         "",
+        *_contents(checked),
+        "",
         "| dataset | finding | parts | found |",
         "| --- | --- | --- | --- |",
     ]
@@ -222,6 +225,23 @@ def table_of(checked: list[Checked], absent: list[str], root: str) -> list[str]:
     ):
         if names:
             out += ["", f"{text}: {', '.join(names)}."]
+    return out
+
+
+def _contents(checked: list[Checked]) -> list[str]:
+    """A line a dataset and noun: its largest part, and how many findings all of them have."""
+    out = ["| dataset | holds | parts | what is in it | **changes results** | notices |", "| --- " * 6 + "|"]
+    groups: dict[tuple[str, str], list[Checked]] = {}
+    for one in checked:
+        if one.report is not None:
+            groups.setdefault((one.dataset, one.report.kind), []).append(one)
+    for (dataset, kind), parts in groups.items():
+        largest = max(parts, key=lambda one: one.report.rows_read if one.report is not None else 0)
+        found = [finding for one in parts if one.report is not None for finding in one.report.findings]
+        bad = len({finding.rule for finding in found if finding.severity == "changes-results"})
+        rest = len({finding.rule for finding in found if finding.severity != "changes-results"})
+        what = f"{largest.part}: {largest.facts}" if len(parts) > 1 else largest.facts
+        out.append(f"| {dataset} | {kind} | {len(parts)} | {what} | {bad or '–'} | {rest or '–'} |")
     return out
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.traces.columns import ANY_MODEL, UNKNOWN, Columns, Demand, DropReport, Machines, Signal, Trace, Usage
-from rlsched.units import MCORE_PER_CORE, MGPU_PER_GPU, MIB_PER_GIB, SECONDS_PER_HOUR
+from rlsched.units import MCORE_PER_CORE, MGPU_PER_GPU, MIB_PER_GIB, SECONDS_PER_HOUR, format_duration
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MOST_COMMON = 8
@@ -193,6 +193,72 @@ def describe_signal(signal: Signal) -> dict[str, Any]:
             "lag1": _median_lag1(signal.value, signal.offset),
         },
     }
+
+
+def in_a_line(columns: Columns) -> str:
+    """What is in it, in one line: how much, over what time, of what level.
+
+    Examples
+    --------
+    ``"8,152 tasks over 149d7h; 10.5 cores and 36.4 GiB on average; half live 9m"``
+    """
+    if isinstance(columns, Trace):
+        return _line_of_trace(columns)
+    if isinstance(columns, Machines):
+        totals = (
+            (columns.cpu_mcore.sum() / MCORE_PER_CORE, "cores"),
+            (columns.mem_mib.sum() / MIB_PER_GIB, "GiB"),
+            (columns.gpu_count.sum(), "GPUs"),
+        )
+        return ", ".join([f"{len(columns):,} machines", *(f"{total:,.0f} {unit}" for total, unit in totals if total)])
+    if isinstance(columns, Usage):
+        end = columns.start_s + np.diff(columns.offset) * columns.step_s
+        span = float(end.max() - columns.start_s.min())
+        known = columns.cpu_share[~np.isnan(columns.cpu_share)]
+        level = f"; CPU {_three(float(known.mean()))} of the request on average" if known.size else ""
+        return (
+            f"{len(columns):,} series of {format_duration(columns.step_s)}, {columns.cpu_share.size:,} samples over "
+            f"{format_duration(span)}{level}"
+        )
+    if isinstance(columns, Demand):
+        services, steps = columns.rate.shape
+        known = columns.rate[~np.isnan(columns.rate)]
+        level = f"; mean {_three(float(known.mean()))}, up to {_three(float(known.max()))}" if known.size else ""
+        return (
+            f"{services:,} series of {columns.unit}, {steps:,} steps of {format_duration(columns.step_s)} over "
+            f"{format_duration(steps * columns.step_s)}{level}"
+        )
+    known = columns.value[~np.isnan(columns.value)]
+    level = f"; {_three(float(known.min()))} to {_three(float(known.max()))} {columns.unit}" if known.size else ""
+    span = float(columns.end_s.max()) - float(columns.time_s.min())
+    return f"{len(columns):,} signals, {columns.value.size:,} values over {format_duration(span)}{level}"
+
+
+def _line_of_trace(trace: Trace) -> str:
+    known = trace.depart_s != UNKNOWN
+    censored = ~known & (trace.last_seen_s != UNKNOWN)
+    median = kaplan_meier_median(
+        (trace.depart_s - trace.arrive_s)[known].astype(np.float64),
+        (trace.last_seen_s - trace.arrive_s)[censored].astype(np.float64),
+    )
+    gpus = float((trace.gpu_count * trace.gpu_mgpu).sum()) / MGPU_PER_GPU
+    sizes = [
+        f"{_three(total / len(trace))} {unit}"
+        for total, unit in (
+            (float(trace.cpu_mcore.sum()) / MCORE_PER_CORE, "cores"),
+            (float(trace.mem_mib.sum()) / MIB_PER_GIB, "GiB"),
+            (gpus, "GPUs"),
+        )
+        if total
+    ]
+    life = f"; half live {format_duration(median)}" if median is not None else ""
+    span = format_duration(float(trace.arrive_s[-1]) - float(trace.arrive_s[0]))
+    return f"{len(trace):,} tasks arriving over {span}; {', '.join(sizes)} on average{life}"
+
+
+def _three(value: float) -> str:
+    """Three figures."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def kaplan_meier_median(life_s: F64, age_s: F64) -> float | None:

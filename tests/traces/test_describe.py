@@ -6,7 +6,8 @@ import pytest
 
 from rlsched import read_machines, read_trace, read_usage
 from rlsched.traces.columns import Demand, Trace, Usage
-from rlsched.traces.describe import describe, kaplan_meier_median
+from rlsched.traces.describe import describe, in_a_line, kaplan_meier_median
+from rlsched.traces.read import read_any
 
 
 def test_kaplan_meier_by_hand() -> None:
@@ -90,3 +91,11 @@ def test_the_published_autocorrelations_come_out(real: Path) -> None:
     assert day["columns"]["cpu_share"]["lag1"] == pytest.approx(0.05, abs=0.01)
     month = describe(read_usage(real / "bitbrains_faststorage/2013-8"))
     assert month["columns"]["cpu_share"]["lag1"] == pytest.approx(0.81, abs=0.01)
+
+
+def test_a_line_says_how_much_there_is_and_of_what_level(samples: Path) -> None:
+    line = in_a_line(read_any(samples / "openb_pods.csv"))
+    assert line == "5 tasks arriving over 1m20s; 6.2 cores, 7.4 GiB, 0.792 GPUs on average; half live 40s"
+    assert in_a_line(read_any(samples / "openb_nodes.csv")) == "4 machines, 288 cores, 1,280 GiB, 18 GPUs"
+    usage = in_a_line(read_any(samples / "bitbrains"))
+    assert usage == "2 series of 5m, 6 samples over 20m; CPU 0.588 of the request on average"

@@ -11,6 +11,7 @@ from rlsched.errors import MissingDataError, TraceError, UserError
 from rlsched.traces.card import load_card
 from rlsched.traces.columns import Columns, Machines
 from rlsched.traces.datasets import data_root, list_datasets, locate, read_dataset
+from rlsched.traces.describe import in_a_line
 from rlsched.traces.lint.check import Report, check_file
 from rlsched.traces.lint.finding import CHANGES, Finding
 from rlsched.traces.readers import READERS
@@ -31,6 +32,8 @@ class Checked:
         Why there is no report.
     here : bool
         Whether the files are on this machine.
+    facts : str
+        What is in it, in one line; empty where it could not be read.
     """
 
     dataset: str
@@ -39,6 +42,7 @@ class Checked:
     machines: str = ""
     error: str = ""
     here: bool = True
+    facts: str = ""
 
 
 def check_every(data: str | Path | None = None, progress: Callable[[str], None] | None = None) -> Iterator[Checked]:
@@ -75,8 +79,13 @@ def without_card(data: str | Path | None = None) -> list[str]:
 
 
 def _one(name: str, part: str, data: str | Path | None, machines_part: str, machines: Machines | None) -> Checked:
+    facts = ""
+
     def read(**more: object) -> Columns:
-        return read_dataset(name, part, data=data, **more)
+        nonlocal facts
+        columns = read_dataset(name, part, data=data, **more)
+        facts = in_a_line(columns)
+        return columns
 
     try:
         path = locate(name, part, data)[2]
@@ -86,7 +95,7 @@ def _one(name: str, part: str, data: str | Path | None, machines_part: str, mach
         report = check_file(read, path, machines=machines)
     except TraceError as error:
         return Checked(name, part, None, error=str(error))
-    return Checked(name, part, report, machines_part if report.kind == "trace" else "")
+    return Checked(name, part, report, machines_part if report.kind == "trace" else "", facts=facts)
 
 
 def _machines(name: str, data: str | Path | None) -> tuple[str, Machines | None]:

@@ -18,11 +18,19 @@ def only_plain(data: bytes, delimiter: str) -> bool:
         One character.
     """
     mark = re.escape(delimiter.encode())
-    hexadecimal = rb"(?:^|[" + mark + rb"\"\s])[+-]?0[xX][0-9a-fA-F]*(?=[" + mark + rb"\"\s]|$)"
-    # The plain search first: it is some hundred times as quick, and nearly every file ends with it.
-    if (b"0x" in data or b"0X" in data) and re.search(hexadecimal, data) is not None:
+    if _hexadecimal(data, mark):
         return True
     return b'"' in data and _odd_quotes(data, mark)
+
+
+def _hexadecimal(data: bytes, mark: bytes) -> bool:
+    """Whether a field is a number such as ``0x10``, with or without a sign or quotes."""
+    # From the two letters outwards: some hundred times as quick as from the beginning of every field.
+    for found in re.finditer(rb"0[xX][0-9a-fA-F]*(?=[" + mark + rb"\"\s]|$)", data):
+        before = data[max(found.start() - 2, 0) : found.start()]
+        if re.search(rb"(?:^|[" + mark + rb"\"\s])[+-]$|[" + mark + rb"\"\s]$|^$", before) is not None:
+            return True
+    return False
 
 
 def _odd_quotes(data: bytes, mark: bytes) -> bool:
