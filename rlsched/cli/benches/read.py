@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def check_rows(rows: int = 1_000_000) -> Callable[[], float]:
     folder = tempfile.TemporaryDirectory()
     path, card = _csv(Path(folder.name), rows)
 
-    def read(**more: object) -> Columns:
+    def read(**more: Any) -> Columns:
         return read_any(Path(folder.name) / path.name, card=card, **more)
 
     def once() -> float:
