@@ -110,9 +110,10 @@ class Translation(ABC):
         if isinstance(space, gymnasium.spaces.Box):
             return space.low, space.high
         if isinstance(space, gymnasium.spaces.MultiDiscrete):
-            return 0, np.subtract(space.nvec, 1)
-        assert isinstance(space, gymnasium.spaces.Discrete)
-        return 0, space.n - 1
+            most: Any = space.nvec
+            return 0, most - 1
+        choices: Any = space
+        return 0, choices.n - 1
 
 
 class Delta(Translation):

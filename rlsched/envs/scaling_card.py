@@ -16,7 +16,7 @@ from rlsched.errors import SpecError, did_you_mean
 from rlsched.sim.scaling.options import InstanceType, ScalingOptions, Service
 from rlsched.sim.scaling.world import Window, World
 from rlsched.spec import Spec, load
-from rlsched.traces.columns import Columns, Demand, Trace, Usage
+from rlsched.traces.columns import Columns, Demand, DropReport, Trace, Usage
 
 
 class DemandSpec(Spec):
@@ -221,7 +221,15 @@ def side_by_side(stretches: Sequence[Demand]) -> Demand:
     names = [f"{one.meta.get('part', i)}/{name}" for i, one in enumerate(stretches) for name in one.service_id]
     rate = np.concatenate([one.rate[:, :shortest] for one in stretches])
     first = stretches[0]
-    return Demand(np.array(names, dtype=object), first.start_s, first.step_s, rate, first.unit, first.source)
+    reports = [one.report for one in stretches]
+    report = DropReport(
+        sum(one.rows_read for one in reports),
+        sum(one.rows_kept for one in reports),
+        tuple(drop for one in reports for drop in one.drops),
+    )
+    return Demand(
+        np.array(names, dtype=object), first.start_s, first.step_s, rate, first.unit, first.source, {}, report
+    )
 
 
 def cut_windows(world: World, spec: ScalingWindows, limits: tuple[float, float]) -> tuple[Window, ...]:

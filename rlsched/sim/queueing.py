@@ -42,13 +42,17 @@ def erlang_c(servers: int, utilisation: float) -> float:
     if utilisation <= 0.0:
         return 0.0
     inverse_load = 1.0 / (utilisation * servers)
-    # 1 / Erlang B = sum over j of c! / (c - j)! / load^j: from the large end, so that it soon converges.
+    # 1 / Erlang B = sum over j of c! / (c - j)! / load^j: from the large end, so that it soon converges,
+    # and four terms at a time, so that they need not wait for each other. Behind j = c all terms are 0.
     term, inverse_b = 1.0, 1.0
     left = float(servers)
-    for _ in range(servers):
-        term *= left * inverse_load
-        inverse_b += term
-        left -= 1.0
+    for _ in range((servers + 3) // 4):
+        first, second = left * inverse_load, (left - 1.0) * inverse_load
+        third, fourth = (left - 2.0) * inverse_load, (left - 3.0) * inverse_load
+        two, last = first * second, third * fourth
+        inverse_b += term * ((first + two) + two * (third + last))
+        term *= two * last
+        left -= 4.0
         if inverse_b > 1.0 / NEGLIGIBLE:
             return 0.0
         if term < ROUNDED * inverse_b:  # the terms have been falling for long

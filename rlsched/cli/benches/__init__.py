@@ -67,6 +67,9 @@ BENCHES: dict[str, Bench] = {
         "consolidation:vector", "steps/s", "the same, knobs drawn anew at every tick", ("random",)
     ),
     "env.placement.single.m1000": Bench("environments:placement_single", "steps/s", "one copy through gymnasium.make"),
+    "env.scaling.vec64": Bench(
+        "scaling:scaling_vector", "steps/s", "64 copies of the bundled card, with observation and reward"
+    ),
 }
 
 
