@@ -12,10 +12,12 @@ from gymnasium.vector.utils import batch_space
 
 from rlsched.envs.consolidation_card import resolve
 from rlsched.envs.consolidation_episodes import ConsolidationEpisodes
+from rlsched.envs.consolidation_moves import MoveEpisodes
 from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
-from rlsched.envs.consolidation_spaces import knob_space, observation_space
+from rlsched.envs.consolidation_spaces import knob_space, n_candidates, observation_space
 from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
 from rlsched.envs.render_consolidation import Tick, draw_consolidation, tick_of
+from rlsched.envs.spaces import MaskedDiscrete
 from rlsched.errors import PolicyError, SpecError
 from rlsched.rng import stream_seed
 
@@ -39,10 +41,11 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
 
     Notes
     -----
-    Observation: ``rlsched.observe.consolidation_features``. Action: overload threshold, placement
-    cap and evacuation, three numbers in the ranges of ``settings.ranges``; outside them, or NaN,
-    ``PolicyError``. ``info["reward_terms"]`` has the parts of the reward. An episode is a world
-    from its first tick to its last, and is truncated there.
+    Observation: ``rlsched.observe.consolidation_features``. Action: overload threshold, placement cap and
+    evacuation, three numbers in the ranges of ``settings.ranges``; outside them, or NaN, ``PolicyError``.
+    With ``settings.actions = "moves"``: the number of a move whose mask is 1, until 0 ends the tick or the
+    budget is spent; see ``rlsched.sim.consolidation.moves`` for what is offered. ``info["reward_terms"]`` has
+    the parts of the reward. An episode is a world from its first tick to its last, and is truncated there.
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - gymnasium declares it so
@@ -59,9 +62,9 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         self._past: list[Tick] = []
         self._chosen: dict[str, float] | None = None
         problem, settings = resolve(problem, settings, card)
-        self.episodes = ConsolidationEpisodes(problem, settings, 1)
+        self.episodes = episodes_of(problem, settings, 1)
         self.observation_space = observation_space(problem, settings)
-        self.action_space = knob_space(settings)
+        self.action_space = action_space(settings)
         self._knobs = tuple(settings.ranges)
         self._root: int | None = None
 
@@ -76,19 +79,33 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         self.episodes.begin(np.zeros(1, np.int64))
         self._past, self._chosen = [], None
         self._remember()
-        return self.episodes.out[0].copy(), {}
+        return row_of(self.episodes.out, 0), self._info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Set the knobs and run to the next tick."""
+        """Set the knobs and run to the next tick; or choose a move."""
         if self._root is None:
             raise PolicyError("the environment was never reset: call reset() before step().")
         reward, terminated, truncated = self.episodes.step(np.asarray(action)[None])
-        self._chosen = dict(zip(self._knobs, map(float, action), strict=True))
+        if not isinstance(self.episodes, MoveEpisodes):
+            self._chosen = dict(zip(self._knobs, map(float, action), strict=True))
         self._remember()
-        info: dict[str, Any] = {"reward_terms": self.episodes.terms(0)}
+        info: dict[str, Any] = {**self._info(), "reward_terms": self.episodes.terms(0)}
         if truncated[0]:
             info |= self.episodes.episode(0)
-        return self.episodes.out[0].copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+        return row_of(self.episodes.out, 0), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def action_masks(self) -> Array:
+        """Mask of the present decision, (K + 1,) bool, as sb3-contrib asks for it; only where moves are chosen.
+
+        Raises
+        ------
+        PolicyError
+            Where knobs are set.
+        """
+        if not isinstance(self.episodes, MoveEpisodes):
+            raise PolicyError('there is no mask over knobs: it comes with actions = "moves".')
+        mask: Array = self.episodes.out["action_mask"][0].astype(bool)
+        return mask
 
     def render(self) -> Any:
         """The picture of this moment, (640, 1000, 3) uint8; None in ``human`` mode, which shows it.
@@ -110,6 +127,14 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         """Close the window, if there is one."""
         if self._screen is not None:
             self._screen.close()
+
+    def _info(self) -> dict[str, Any]:
+        if not isinstance(self.episodes, MoveEpisodes):
+            return {}
+        mask = self.episodes.out["action_mask"][0].copy()
+        if isinstance(self.action_space, MaskedDiscrete):
+            self.action_space.mask = mask
+        return {"action_mask": mask}
 
     def _remember(self) -> None:
         if self._screen is not None:
@@ -152,11 +177,15 @@ class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
             raise SpecError(f"num_envs must be >= 1: got {num_envs}.")
         problem, settings = resolve(problem, settings, card)
         self.num_envs, self.copy = num_envs, copy
-        self.episodes = ConsolidationEpisodes(problem, settings, num_envs)
+        self.episodes = episodes_of(problem, settings, num_envs)
         self.single_observation_space = observation_space(problem, settings)
-        self.single_action_space = knob_space(settings)
+        self.single_action_space = action_space(settings)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.action_space = (
+            gymnasium.spaces.MultiDiscrete(np.full(num_envs, self.single_action_space.n))
+            if isinstance(self.single_action_space, MaskedDiscrete)
+            else batch_space(self.single_action_space, num_envs)
+        )
         self._began = False
 
     def reset(
@@ -176,7 +205,7 @@ class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
             self.episodes.seed(copy_seeds(int(self.np_random.integers(2**31)), self.num_envs))
         self._began = True
         self.episodes.begin(np.arange(self.num_envs))
-        return self._observation(), {}
+        return self._observation(), self._infos()
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Set every copy's knobs and run to its next tick."""
@@ -188,13 +217,37 @@ class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
         infos: dict[str, Any] = {}
         if ended.size:
             for n in ended:
-                last = {"final_obs": self.episodes.out[n].copy(), "final_info": self.episodes.episode(int(n))}
+                last = {"final_obs": row_of(self.episodes.out, int(n)), "final_info": self.episodes.episode(int(n))}
                 infos = self._add_info(infos, last, int(n))
             self.episodes.begin(ended)
-        return self._observation(), reward, terminated, truncated, infos
+        return self._observation(), reward, terminated, truncated, {**self._infos(), **infos}
 
     def _observation(self) -> Any:
-        return self.episodes.out.copy() if self.copy else self.episodes.out
+        out: Any = self.episodes.out
+        if not self.copy:
+            return out
+        return {name: array.copy() for name, array in out.items()} if isinstance(out, dict) else out.copy()
+
+    def _infos(self) -> dict[str, Any]:
+        if not isinstance(self.episodes, MoveEpisodes):
+            return {}
+        mask = self.episodes.out["action_mask"]
+        return {"action_mask": mask.copy() if self.copy else mask, "_action_mask": np.ones(self.num_envs, bool)}
+
+
+def episodes_of(problem: ConsolidationProblem, settings: ConsolidationSettings, n_copies: int) -> ConsolidationEpisodes:
+    """The engine for the settings' kind of actions."""
+    return (MoveEpisodes if settings.actions == "moves" else ConsolidationEpisodes)(problem, settings, n_copies)
+
+
+def action_space(settings: ConsolidationSettings) -> gymnasium.spaces.Space[Any]:
+    """Three numbers, or one of the candidates and 0, which ends the tick."""
+    return knob_space(settings) if settings.actions == "knobs" else MaskedDiscrete(n_candidates(settings) + 1)
+
+
+def row_of(out: Any, n: int) -> Any:
+    """A copy of one environment's observation."""
+    return {name: array[n].copy() for name, array in out.items()} if isinstance(out, dict) else out[n].copy()
 
 
 def copy_seeds(root: int, n_copies: int) -> npt.NDArray[np.int64]:

@@ -130,15 +130,15 @@ class ConsolidationEpisodes:
         """
         self._check(actions)
         self.code.parameter[:], self.code.placement_cap[:], self.code.evacuate_below[:] = actions.T
-        return self._advance()
+        return self._advance(self._all)
 
-    def _advance(self) -> tuple[F64, Bool, Bool]:
-        """Let every copy take its tick."""
+    def _advance(self, ending: Bool) -> tuple[F64, Bool, Bool]:
+        """Let copies take their tick; the others stay where they are, and their reward is 0."""
         code = self.state.code
         self.rewarder.before(code)
         self._run()
         self._turn = 1 - self._turn
-        self.observer.note(code, self._all, fresh=False)
+        self.observer.note(code, ending, fresh=False)
         self._observe(self._all)
         world = code.world
         self.rewarder.after(code, self.observer.full_ws[world], self._vms[world], self._hosts[world], self.reward)

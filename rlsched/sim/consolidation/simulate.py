@@ -13,10 +13,10 @@ from rlsched.errors import OurBug, TraceError
 from rlsched.sim.consolidation import kernel
 from rlsched.sim.consolidation.meters import Checkpoint, Meters
 from rlsched.sim.consolidation.policy import ConsolidationPolicy, PolicyCode, policy_code
-from rlsched.sim.consolidation.state import FINE, TICK, State, scratch
+from rlsched.sim.consolidation.state import FINE, TICK, Scratch, State, scratch
 from rlsched.sim.consolidation.world import World
 from rlsched.sim.consolidation.worlds import WorldsCode, stack
-from rlsched.sim.semantics import Semantics
+from rlsched.sim.semantics import Semantics, SemanticsCode
 
 Bool = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
@@ -84,6 +84,16 @@ class Simulator:
         """The worlds as the kernel reads them."""
         return self._w
 
+    @property
+    def semantics_code(self) -> SemanticsCode:
+        """The semantics as the kernel reads them."""
+        return self._q
+
+    @property
+    def scratch(self) -> Scratch:
+        """Work space of one kernel call at a time."""
+        return self._x
+
     def begin(self, state: State, policies: Policies, which: Bool | None = None) -> None:
         """Place the VMs of copies and run them to their first decision, whatever they did before.
 
@@ -133,7 +143,9 @@ class Simulator:
         runs = [Run(policy, state.meters(n), log[n]) for n, policy in enumerate(policies)]
         for run in runs:
             if not math.isfinite(run.meters.energy_ws):
-                raise OurBug(f"energy of {run.policy.name} over {self.worlds[state.code.world[0]].source} is {run.meters.energy_ws}.")
+                raise OurBug(
+                    f"energy of {run.policy.name} over {self.world.source or 'a world'} is {run.meters.energy_ws}."
+                )
         return runs
 
     def _drive(
