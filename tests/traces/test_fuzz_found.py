@@ -60,6 +60,12 @@ FOUND = {
         (DATA / "azure_cpu_readings.csv").read_text().replace("600,", "9007199254740992,", 1),
         "a time must be seconds: got 9007199254740992 in .*x, which is no time",
     ),
+    "a VM that is no whole number": (
+        "azure_v1_cpu", "row,7.0,8\n1,2,3\n", "columns must be row and numbers of VMs: got '7.0' in the header",
+    ),
+    "a VM whose number is too large": (
+        "azure_v1_cpu", f"row,{'9' * 40},8\n1,2,3\n", "columns must be row and numbers of VMs: got '999",
+    ),
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from rlsched.traces.datasets import list_datasets, locate
 from rlsched.traces.readers.source import list_tree, read_source
 
 ROWS = 40
-_MOST_BYTES = 60_000  # of a file that is not cut
+_MOST_BYTES = 60_000  # after the cut
 CASES, MANY = 4, 150
 
 
@@ -46,8 +46,8 @@ def real_sample(dataset: str, part: str, real: Path, folder: Path) -> tuple[Samp
     data = read_source(file).data
     if b"\x00" not in data[:4096]:
         data = b"".join(data.splitlines(keepends=True)[:ROWS])
-    elif len(data) > _MOST_BYTES:
-        pytest.skip(f"a file of {len(data):,} bytes that is not text")
+    if len(data) > _MOST_BYTES:
+        pytest.skip(f"{len(data):,} bytes that cannot be cut to some rows")
     home = folder / path.name if path.is_dir() else folder
     copied = home / file.relative_to(path) if path.is_dir() else home / file.name
     copied.parent.mkdir(parents=True, exist_ok=True)

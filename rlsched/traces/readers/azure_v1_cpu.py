@@ -17,11 +17,12 @@ import numpy as np
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import F64, DropReport, Usage
-from rlsched.traces.readers.source import Source, beside, header_names, read_source
+from rlsched.traces.readers.source import Source, beside, header_names, quote, read_source
 from rlsched.traces.readers.table import Column, read_csv
 
 STEP_S = 300
 _HEADER = re.compile(r"\"?row\"?(,\"?\d+\"?)+")
+_ID = re.compile(r"0|[1-9][0-9]{0,14}")
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 - the signature is the table's
@@ -88,6 +89,12 @@ def _table(source: Source) -> tuple[list[str], F64]:
     """Names of the VMs, and percent (T, S)."""
     names = header_names(source.data[: source.data.find(b"\n") + 1] or source.data)
     ids = [name for name in names if name != "row"]
+    strange = next((name for name in ids if not _ID.fullmatch(name)), None)
+    if strange is not None:
+        raise TraceError(
+            f"columns must be row and numbers of VMs: got {quote(strange)} in the header (line 1) of {source.name}. "
+            "Download the file again."
+        )
     table = read_csv(source, [Column("row"), *(Column(name, "float") for name in ids)])
     table.require("row", table["row"] == np.arange(1, len(table) + 1), "1, 2, 3, ... in order", "Sort the file.")
     for name in ids:
