@@ -63,6 +63,54 @@ def check_policy(policy: Heuristic, *, n_tasks: int = 120, seed: int = 0) -> Non
         _check_copies(policy, world, name)
 
 
+def check_runner(policy: Any, *, worlds: dict[str, World] | None = None) -> None:
+    """Hold a policy that runs by itself (a learned one, or your own ``run(world, state)``) to the contract.
+
+    Parameters
+    ----------
+    policy : object
+        With ``name`` and ``run(world, state, progress=None)``.
+    worlds : dict of str to World, optional
+        Those it can place in; :func:`small_worlds` by default.
+
+    Raises
+    ------
+    AssertionError
+        Says which clause does not hold, and in which world:
+
+        1. every window is brought to its end, and every invariant of the state holds there;
+        2. two runs are equal byte for byte;
+        3. copies side by side equal the same copies alone;
+        4. what it tells ``progress`` adds up to the tasks that asked for a machine.
+    """
+    from rlsched.errors import OurBug
+    from rlsched.sim.invariants import check_invariants
+
+    for name, world in (worlds or small_worlds()).items():
+        half = len(world.trace) // 2
+        windows = [Window(0, half), world.whole, Window(half // 2, len(world.trace))]
+        told: list[int] = []
+        runs = []
+        for progress in (told.append, None):
+            state = world.start(windows, [1, 2, 3])
+            policy.run(world, state, progress=progress)
+            runs.append(state)
+        _expect(bool(runs[0].over.all()), f"{policy.name}, world {name}: every window must be brought to its end")
+        try:
+            check_invariants(world, runs[0])
+        except OurBug as error:
+            raise AssertionError(f"{policy.name}, world {name}: {error}") from error
+        _expect(runs[0].same_as(runs[1]), f"{policy.name}, world {name}: two runs must be equal")
+        decisions = int(runs[0].arrays.counter[:, st.C_DECISIONS].sum())
+        _expect(sum(told) == decisions, f"{policy.name}, world {name}: told {sum(told)} of {decisions} decisions")
+        for n, window in enumerate(windows):
+            alone = world.start([window], [n + 1])
+            policy.run(world, alone)
+            size = window.hi - window.lo
+            same = np.array_equal(alone.arrays.task_i[0, :size], runs[0].arrays.task_i[n, :size])
+            _expect(same, f"{policy.name}, world {name}: copy {n} must go alone as beside others")
+
+
 def small_worlds(n_tasks: int = 120, seed: int = 0) -> dict[str, World]:
     """Worlds small enough to check by brute force, full enough that tasks are refused and tied.
 
@@ -158,7 +206,7 @@ def _check_decisions(policy: Heuristic, world: World, name: str) -> None:
         task = state.arrays.task_i[0, waiting]
         _expect(waiting >= 0 and task[st.K_STATUS] == st.RUNNING, f"{place}: refused though it fits somewhere")
         machine = int(task[st.K_MACHINE])
-        fits = _fits(world, before, waiting)
+        fits = fits_of(world, before, waiting)
         _expect(bool(fits[machine]), f"{place}: machine {machine} cannot hold it")
         wanted = _wanted(policy, arrays, world, before, waiting, fits)
         _expect(wanted in (machine, -1), f"{place}: must go to machine {wanted}, not {machine}")
@@ -168,22 +216,25 @@ def _check_decisions(policy: Heuristic, world: World, name: str) -> None:
     _expect(placed > 20, f"world {name} is too small to judge {policy.name}: {placed} placed, {refused} refused")
 
 
-def _fits(world: World, state: State, k: int) -> npt.NDArray[np.bool_]:
-    """Machines that can hold task ``k``, in plain words."""
+def fits_of(world: World, state: State, row: int, n: int = 0) -> npt.NDArray[np.bool_]:
+    """Machines of copy ``n`` that can hold task ``row`` now, in plain words, (M,)."""
     w, s = world.arrays, state.arrays
-    cpu, mem, gpus, share, models = (int(v) for v in w.task_i[k, :5])
-    group, limit = int(w.task_i[k, wd.T_GROUP]), int(w.task_i[k, wd.T_LIMIT])
-    out = np.zeros(len(world.fleets[0]), bool)
+    lo, fleet = int(s.counter[n, st.C_LO]), int(s.counter[n, st.C_FLEET])
+    cpu, mem, gpus, share, models = (int(v) for v in w.task_i[row, :5])
+    group, limit = int(w.task_i[row, wd.T_GROUP]), int(w.task_i[row, wd.T_LIMIT])
+    groups = w.task_i[lo : lo + s.task_i.shape[1], wd.T_GROUP]
+    held = s.task_i[n, : len(groups)]
+    out = np.zeros(len(world.fleets[fleet]), bool)
     for i in range(out.size):
-        enough = int((s.gpu[0, i] >= max(share, 1)).sum()) >= gpus
-        model = int(w.fleet_i[0, wd.L_MODEL, i])
+        enough = int((s.gpu[n, i] >= max(share, 1)).sum()) >= gpus
+        model = int(w.fleet_i[fleet, wd.L_MODEL, i])
         allowed = gpus == 0 or (model >= 0 and bool(models >> model & 1))
-        running = (s.task_i[0, :, st.K_STATUS] == st.RUNNING) & (s.task_i[0, :, st.K_MACHINE] == i)
-        together = int((running & (w.task_i[:, wd.T_GROUP] == group)).sum()) if group >= 0 else 0
+        running = (held[:, st.K_STATUS] == st.RUNNING) & (held[:, st.K_MACHINE] == i)
+        together = int((running & (groups == group)).sum()) if group >= 0 else 0
         out[i] = (
-            s.machine_i[0, st.M_UP, i] == 1
-            and s.machine_i[0, st.M_CPU, i] >= cpu
-            and s.machine_i[0, st.M_MEM, i] >= mem
+            s.machine_i[n, st.M_UP, i] == 1
+            and s.machine_i[n, st.M_CPU, i] >= cpu
+            and s.machine_i[n, st.M_MEM, i] >= mem
             and enough
             and allowed
             and (limit == 0 or together < limit)

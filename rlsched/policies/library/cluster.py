@@ -375,8 +375,10 @@ class _Table:
             return (), np.full(self.n, -1, np.int64)
         found: dict[str, int] = {}
         codes = np.full(self.n, -1, np.int64)
-        for row, (value, counted) in enumerate(zip(self.one_value(name, array).tolist(), counts, strict=True)):
-            if value is None or value != value or not counted:  # NaN is not equal to itself
+        values = self.one_value(name, array).tolist()
+        for row in np.flatnonzero(counts).tolist():
+            value = values[row]
+            if value is None or value != value:  # NaN is not equal to itself
                 continue
             if not isinstance(value, str) or not value:
                 self.fail(name, "a text, or missing", row, value)
