@@ -115,6 +115,63 @@ def evaluate(
     typer.echo(f"Results, table and plots are in {folder}.")
 
 
+@app.command()
+def export(
+    experiment: CardName,
+    to: Annotated[Path, typer.Option(help="Folder that gets forecaster.onnx and training.json.")],
+    forecaster: Annotated[
+        str, typer.Option(help="A trained network; that with the best validation loss by default.")
+    ] = "",
+    set_: Sets = None,
+    out: Runs = None,
+    data: Data = None,
+) -> None:
+    """Write a trained network as an ONNX file that needs numpy and onnxruntime only.
+
+    Without --forecaster, validation chooses among the networks and seeds that were trained.
+
+    Examples: rlsched forecast export forecast-vm --to agents/forecaster-vm
+    """
+    from rlsched.forecast.release import release
+
+    card, name, place = _open(experiment, set_, out)
+    record = release(card.spec, name, place, to, forecaster, data)
+    for line in record["validation"]:
+        typer.echo(f"{line['forecaster']:<12} seed {line['seed']}: validation wql {line['wql']:.4f}")
+    typer.echo(f"Wrote {record['forecaster']} seed {record['seed']} to {to}: {record['bytes']:,} bytes.")
+
+
+@app.command()
+def compress(
+    experiment: CardName,
+    method: Annotated[str, typer.Option(help="dynamic, static, prune, distil; several with commas.")],
+    forecaster: Annotated[str, typer.Option(help="A trained network; seed 0 of the card's main one by default.")] = "",
+    set_: Sets = None,
+    out: Runs = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a trained network smaller, and say what that costs on validation windows.
+
+    Examples: rlsched forecast compress forecast-vm --method dynamic,prune
+    """
+    from rlsched.forecast.release import compress_all
+
+    card, name, place = _open(experiment, set_, out)
+    methods = tuple(one.strip() for one in method.split(",") if one.strip())
+    rows = compress_all(card.spec, name, place, methods, forecaster or card.spec.main, data, _teller())
+    if as_json:
+        typer.echo(json.dumps({"experiment": name, "rows": rows}, allow_nan=False))
+        return
+    typer.echo(f"{'':<10}{'KiB':>8}{'gzip KiB':>10}{'wql':>9}{'against full':>14}{'one, ms':>9}{'1000, s':>9}")
+    for row in rows:
+        typer.echo(
+            f"{row['method']:<10}{row['bytes'] / 1024:>8.0f}{row['gzip_bytes'] / 1024:>10.0f}{row['wql']:>9.4f}"
+            f"{row['wql_change_pct']:>+13.1f}%{row['one_ms']:>9.2f}{row['thousand_s']:>9.3f}"
+        )
+    typer.echo(f"The files are in {place / 'compressed'}.")
+
+
 def _open(experiment: str, set_: list[str] | None, out: Path | None) -> tuple[Card[ForecastSpec], str, Path]:
     from rlsched.forecast.card import find_card, read_card
 

@@ -102,9 +102,9 @@ def train_all(
             folder = out / name / f"seed-{seed}"
             folder.mkdir(parents=True, exist_ok=True)
             facts = {"forecaster": name, "seed": seed, "made_from": fingerprint(material, name)}
-            record = _read_record(folder)
+            record = read_record(folder)
             if record is not None:
-                _check_same(record, facts, folder)
+                check_same(record, facts, folder)
                 tell(f"{name} seed {seed}: already trained")
             else:
                 forecaster = build(spec, name)
@@ -281,20 +281,21 @@ def _fitted(material: Material, runs: Path, name: str, tell: Tell) -> list[tuple
     made_from = fingerprint(material, name)
     for seed in range(spec.training.seeds):
         folder = runs / name / f"seed-{seed}"
-        record = _read_record(folder)
+        record = read_record(folder)
         if record is None:
             raise SpecError(
                 f"forecaster {name!r} must be trained for seed {seed}: there is no {folder / RECORD}. "
                 "Run 'rlsched forecast train' with the same card first, or leave it out."
             )
-        _check_same(record, {"forecaster": name, "seed": seed, "made_from": made_from}, folder)
+        check_same(record, {"forecaster": name, "seed": seed, "made_from": made_from}, folder)
         forecaster = build(spec, name)
         forecaster.restore(folder)
         out.append((forecaster, {**record["fit"], "fit_s": record["fit_s"]}))
     return out
 
 
-def _read_record(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a finished training, None where there is none."""
     path = folder / RECORD
     if not path.is_file():
         return None
@@ -305,7 +306,8 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
     return record
 
 
-def _check_same(record: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
+def check_same(record: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
+    """Refuse a training of other data or settings."""
     differs = [key for key, value in facts.items() if record.get(key) != value]
     if differs:
         raise SpecError(

@@ -70,6 +70,10 @@ BENCHES: dict[str, Bench] = {
     "env.scaling.vec64": Bench(
         "scaling:scaling_vector", "steps/s", "64 copies of the bundled card, with observation and reward"
     ),
+    "forecast.vm10000": Bench(
+        "forecast:vms", "s", "10,000 VMs from 288-sample windows, 12 horizons, 9 quantiles", (10_000,)
+    ),
+    "forecast.vm1": Bench("forecast:vms", "s", "one VM of the same", (1,)),
 }
 
 
