@@ -152,6 +152,56 @@ def strip_plot(strips: Sequence[Strip], axis: str, *, name: str) -> str:
         return svg_of(figure, name)
 
 
+@dataclass(frozen=True)
+class Spot:
+    """One point of a trade-off: two means, better on neither than any other (``front``), or not."""
+
+    label: str
+    x: float
+    y: float
+    front: bool = False
+    marked: bool = False
+
+
+def trade_off(spots: Sequence[Spot], x_axis: str, y_axis: str, *, name: str) -> str:
+    """Draw one metric against another; those on the front are filled, joined and named; see :func:`dot_plot`.
+
+    Raises
+    ------
+    MissingDataError
+        Without matplotlib.
+    """
+    with drawing(name) as (figure_of, colours):
+        figure = figure_of(figsize=(_WIDTH_IN, 2.7), layout="constrained")
+        axes = figure.add_subplot()
+        front = sorted((one for one in spots if one.front), key=lambda one: one.x)
+        axes.plot([one.x for one in front], [one.y for one in front], color=colours["soft"], linewidth=1)
+        for one in spots:
+            colour = colours["accent"] if one.marked else colours["ink"]
+            face = colour if one.front else "none"
+            axes.plot([one.x], [one.y], "o", markersize=5, color=colour, markerfacecolor=face)
+        axes.margins(0.18)
+        middle = (min(one.x for one in spots) + max(one.x for one in spots)) / 2
+        for i, one in enumerate(front):
+            right = one.x <= middle  # names stay inside the picture
+            axes.annotate(
+                one.label,
+                (one.x, one.y),
+                xytext=(6 if right else -6, 6 if i % 2 == 0 else -10),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                fontsize=8,
+            )
+        figure.supylabel(y_axis, fontsize=9)
+        figure.supxlabel(x_axis, fontsize=9)
+        axes.grid(linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=0)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        return svg_of(figure, name)
+
+
 @contextmanager
 def drawing(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
     """Matplotlib's figure class and the colours to draw in, under the page's style.

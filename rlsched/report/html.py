@@ -18,7 +18,7 @@ from rlsched.evaluate.answer import (
 from rlsched.evaluate.metrics import find_metric
 from rlsched.evaluate.results import Document, read_ledger
 from rlsched.report.facts import facts_of, text_of
-from rlsched.report.figures import Dot, Strip, axis_values, dot_plot, strip_plot
+from rlsched.report.figures import Dot, Spot, Strip, axis_values, dot_plot, strip_plot, trade_off
 from rlsched.report.moments import moments_of
 from rlsched.report.tables import (
     heading,
@@ -74,6 +74,7 @@ def render(document: Document, touches: list[dict[str, Any]] | None = None) -> s
         marks=marks,
         verdicts=[_verdicts(document, metric) for metric in judged_metrics(document)],
         spreads=spreads(document),
+        trades=trades(document),
         parts=parts_of(document),
         moments=moments_of(document),
         leader=leader_of(document),
@@ -117,6 +118,40 @@ def figures(document: Document) -> list[dict[str, str]]:
         caption = f"{label[0].upper()}{label[1:]}: {'lower' if sign > 0 else 'higher'} is better."
         out.append({"metric": metric, "label": label, "caption": caption, "svg": svg})
     return out
+
+
+def trades(document: Document) -> list[dict[str, str]]:
+    """The main metric against each other judged one: what is paid for what."""
+    main, *others = judged_metrics(document) or [""]
+    if find_metric(main) is None:
+        return []
+    by = {(one["policy"], one["metric"]): one["mean"] for one in document["summary"]}
+    first = leader_of(document)
+    out: list[dict[str, str]] = []
+    for metric in others:
+        known = [name for name in ranked_policies(document) if None not in (by[name, main], by[name, metric])]
+        places = {name: (by[name, main], by[name, metric]) for name in known if role_of(document, name) != "control"}
+        if len(places) < 3 or find_metric(metric) is None:
+            continue
+        front = pareto_front(places, [find_metric(one).better == "down" for one in (main, metric)])  # type: ignore[union-attr]
+        a, b = (percent_scale(one) or 1.0 for one in (main, metric))
+        spots = [Spot(name, a * x, b * y, name in front, name == first) for name, (x, y) in places.items()]
+        svg = trade_off(spots, _axis(main), _axis(metric), name=f"trade-{len(out)}")
+        label = f"{metric_label(main)} against {metric_label(metric)}"
+        out.append({"label": label, "front": ", ".join(front), "svg": svg})
+    return out
+
+
+def pareto_front(places: dict[str, tuple[float, float]], lower: list[bool]) -> list[str]:
+    """Names that no other is at least as good as on both and better on one; ``lower[k]``: less is better."""
+    turned = {
+        name: tuple(v if less else -v for v, less in zip(place, lower, strict=True)) for name, place in places.items()
+    }
+    return [
+        name
+        for name, mine in turned.items()
+        if not any(all(a <= b for a, b in zip(its, mine, strict=True)) and its != mine for its in turned.values())
+    ]
 
 
 def spreads(document: Document) -> list[dict[str, str]]:

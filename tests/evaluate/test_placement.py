@@ -40,7 +40,12 @@ def test_the_document_has_the_keys_it_promises(card: Path) -> None:
     assert document["experiment"] == "tiny"
     assert list(document["rows"][0]) == ["policy", "window", "seed", *METRICS]
     assert list(document["summary"][0]) == ["policy", "metric", "mean", "ci_low", "ci_high", "n"]
-    assert list(document["verdicts"][0]) == ["a", "b", "metric", "difference", "ci_low", "ci_high", "verdict"]
+    judged = next(one for one in document["summary"] if one["metric"] == "rejected_cpu_share")
+    assert list(judged)[6:] == ["iqm", "iqm_low", "iqm_high"]
+    assert list(document["verdicts"][0]) == [
+        "a", "b", "metric", "difference", "ci_low", "ci_high", "verdict", "p", "improvement", "improvement_low",
+        "improvement_high", "detectable", "p_corrected", "p_holm",
+    ]  # fmt: skip
     json.dumps(document, allow_nan=False)
     # Ten windows; the random policy runs once a seed, the others once.
     assert [row["seed"] for row in document["rows"] if row["policy"] == "random"] == [0] * 10 + [1] * 10

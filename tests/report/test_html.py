@@ -14,7 +14,7 @@ from rlsched.errors import MissingDataError
 from rlsched.evaluate.answer import answer
 from rlsched.evaluate.placement import run
 from rlsched.evaluate.tune import run_tune, write_tuned
-from rlsched.report.html import render
+from rlsched.report.html import pareto_front, render
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -62,7 +62,7 @@ def test_the_answer_comes_first_and_everything_else_is_there(document: dict) -> 
     provenance = document["provenance"]
     for wanted in (provenance["run_id"], provenance["card_sha256"], provenance["command"], "tasks.parquet"):
         assert wanted in page
-    assert page.count("<figure") == 3  # two metrics with intervals, and the differences by window
+    assert page.count("<figure") == 4  # two metrics with intervals, differences by window, one against the other
     for wanted in ("Verdict matrix", "Window by window", "One window over time", "Worst windows of", "turned away for"):
         assert wanted in page
     assert "prefers-color-scheme: dark" in page
@@ -150,3 +150,10 @@ def test_a_missing_package_says_how_to_get_it(document: dict, absent: str, monke
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(MissingDataError, match=r"pip install 'rlsched\[report\]'"):
         render(document)
+
+
+def test_the_front_is_whom_nobody_beats_on_both() -> None:
+    places = {"cheap": (1.0, 9.0), "good": (9.0, 1.0), "between": (5.0, 5.0), "beaten": (5.0, 6.0), "twin": (1.0, 9.0)}
+    assert pareto_front(places, [True, True]) == ["cheap", "good", "between", "twin"]
+    assert pareto_front(places, [False, False]) == ["cheap", "good", "beaten", "twin"]
+    assert pareto_front(places, [True, False]) == ["cheap", "twin"]
