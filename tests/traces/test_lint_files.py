@@ -279,6 +279,15 @@ QUIRKS = {
     ("hpc-swf", "hpc2n"): {"no-end"},
     ("azure-packing-2020", "10000_4_3"): {"there-at-start", "no-memory"},
     ("huawei-topology", "c1"): {"invented-times", "no-end"},
+    ("bytedance-rescheduling", "vms"): {"snapshot", "there-at-start", "no-end"},
+    ("cloudwatch-nab", "ec2_disk_write_bytes_1ef3de"): {"duplicate-sample"},
+    ("cloudwatch-nab", "ec2_request_latency_system_failure"): {"gap"},
+    ("sustain-cluster", "price"): {"negative-price", "constant-run"},
+    ("alibaba-genai-2026", "qps"): {"gap"},
+    ("alibaba-genai-2026", "pod_memory_util"): {"negative-value", "gap", "rows-dropped", "duplicate-sample"},
+    ("azure-v1-format-sample", "vms"): {"there-at-start", "censored", "corrected"},
+    ("gaia-jobs", "pai"): {"no-memory"},
+    ("google-2011", "machines"): {"rows-dropped"},
 }  # fmt: skip
 
 

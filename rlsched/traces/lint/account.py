@@ -54,7 +54,8 @@ ENTRIES = (
         "sees the first of each: the reader left the others out", "Rename or remove the repeated rows.",
     ),
     Entry(
-        "negative-value", "^dropped", r"must be (>=? 0|in 0\.\.)", CHANGES, "negative or impossible numbers", _LEFT_OUT,
+        "negative-value", "^(dropped|marked missing)", r"must be (>=? 0|in 0\.\.)|below 0$", CHANGES,
+        "negative or impossible numbers", _LEFT_OUT,
         "Fix the rows, or accept to lose them.",
     ),
     Entry(
