@@ -70,6 +70,11 @@ BENCHES: dict[str, Bench] = {
     "env.scaling.vec64": Bench(
         "scaling:scaling_vector", "steps/s", "64 copies of the bundled card, with observation and reward"
     ),
+    "policy.place.m1000": Bench("policies:place", "s", "one VM on 1,000 machines through place(), in plain numpy"),
+    "policy.network": Bench("policies:network", "s", "the network alone: one request, 16 candidates, width 32"),
+    "policy.batch": Bench(
+        "policies:batch", "decisions/s", "64 clusters of 1,000 machines in lock-step, features included"
+    ),
     "forecast.vm10000": Bench(
         "forecast:vms", "s", "10,000 VMs from 288-sample windows, 12 horizons, 9 quantiles", (10_000,)
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -240,8 +241,8 @@ class _Table:
                 f"({COLUMNS[absent[0]].unit}; {COLUMNS[absent[0]].meaning}).{near}"
             )
         for name in columns:
-            guess = _near(name, [known for known in COLUMNS if known not in columns])
-            if name not in COLUMNS and guess:
+            guess = "" if name in COLUMNS else _near(name, tuple(known for known in COLUMNS if known not in columns))
+            if guess:
                 raise PolicyError(
                     f"unknown column {name!r} of the machines. Did you mean {guess!r}? Rename or drop it."
                 )
@@ -401,7 +402,8 @@ class _Table:
         return array.T.astype(np.int64)
 
 
-def _near(name: str, known: list[str]) -> str:
+@lru_cache(maxsize=256)
+def _near(name: str, known: tuple[str, ...]) -> str:
     import difflib
 
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
