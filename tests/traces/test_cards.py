@@ -25,6 +25,19 @@ def test_a_card_says_where_from_on_what_terms_and_in_which_units(name: str) -> N
     assert card.units
 
 
+#: What cannot be split in time, and why.
+UNSPLIT = {
+    "alibaba-spot-2026": "a list of nodes",
+    "azure-v1-format-sample": "ten rows that show the format",
+    "bytedance-rescheduling": "two snapshots",
+    "maro-toy": "twelve VMs",
+}
+
+
+def test_every_dataset_is_split_but_those_without_a_course_of_time() -> None:
+    assert {name for name in CARDS if load_card(name).spec.splits is None} == set(UNSPLIT)
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_has_the_hashes_of_the_stored_files_and_paths_that_are_there(name: str, real: Path) -> None:
     card = load_card(name).spec
