@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -60,29 +60,17 @@ class LookaheadSpec(Spec):
         return tuple(value) if isinstance(value, list) else value
 
 
-class TrainSpec(Spec):
-    """How an agent is trained.
+class PpoSpec(Spec):
+    """How PPO learns; common to all kinds of agents.
 
     Parameters
     ----------
     name : str
         Of the agent; the experiment's name by default.
     steps : int
-        Decisions PPO learns from, over all copies; rounded up to whole rollouts. 0: no PPO, which
-        needs ``lookahead``.
+        Decisions PPO learns from, over all copies; rounded up to whole rollouts.
     seed : int
         Root of everything random.
-    n_windows : int
-        Training windows drawn.
-    cluster : (int, int), optional
-        Smallest and largest cluster of a training window, machines; all by default. Time
-        windows are thinned in proportion.
-    target_pct : float, optional
-        Fill training windows to this percentage; that of ``[windows]`` by default.
-    tilt : float
-        How much training windows differ in their mix of tasks (fill); see ``fill_problem``.
-    length_s, warmup_s : float, optional
-        Of training windows (time); those of ``[windows]`` by default.
     n_envs, rollout : int
         Copies, and decisions of each between two updates.
     minibatch, epochs, learning_rate, clip, value_weight, max_grad_norm, entropy, target_kl
@@ -90,30 +78,19 @@ class TrainSpec(Spec):
     anneal : bool
         Let the learning rate fall in a straight line to 0 at ``steps``.
     discount, gae_lambda : float
-    hidden, prior_scale
-        Of the network.
+    hidden : int
+        Width of the network's layers.
     normaliser_steps : int
-        Steps of every copy with the prior that fix the normaliser.
+        Steps of every copy with the base policy that fix the normaliser.
     validate_every : int
         Rollouts between two validations; 0: only at the end.
-    validation_windows : int, optional
-        The first so many windows of the validation split; all by default.
     threads : int
         Of torch.
-    lookahead : LookaheadSpec, optional
-        Improve on the prior by looking ahead first.
-    placement : PlacementSettings
     """
 
     name: str = ""
     steps: int = Field(default=500_000, ge=0)
     seed: int = Field(default=0, ge=0)
-    n_windows: int = Field(default=64, ge=1)
-    cluster: tuple[int, int] | None = None
-    target_pct: float | None = Field(default=None, gt=0, le=1000)
-    tilt: float = Field(default=0.0, ge=0, le=5)
-    length_s: float | None = Field(default=None, gt=0)
-    warmup_s: float | None = Field(default=None, ge=0)
     n_envs: int = Field(default=64, ge=1, le=4096)
     rollout: int = Field(default=128, ge=2, le=65_536)
     minibatch: int = Field(default=1024, ge=2)
@@ -128,22 +105,12 @@ class TrainSpec(Spec):
     discount: float = Field(default=0.97, ge=0, le=1)
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     hidden: int = Field(default=48, ge=1, le=1024)
-    prior_scale: float = Field(default=20.0, gt=0)
     normaliser_steps: int = Field(default=128, ge=1)
     validate_every: int = Field(default=10, ge=0)
-    validation_windows: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1, le=256)
-    lookahead: LookaheadSpec | None = None
-    placement: PlacementSettings = Field(default_factory=PlacementSettings)
 
     @model_validator(mode="after")
-    def _learns_at_all(self) -> TrainSpec:
-        if not self.steps and self.lookahead is None:
-            raise ValueError("steps must be 1 or more where there is no [lookahead]: got 0")
-        return self
-
-    @model_validator(mode="after")
-    def _whole_minibatches(self) -> TrainSpec:
+    def _whole_minibatches(self) -> Self:
         if (self.n_envs * self.rollout) % self.minibatch:
             raise ValueError(
                 f"minibatch must divide n_envs * rollout = {self.n_envs * self.rollout}: got {self.minibatch}"
@@ -154,3 +121,62 @@ class TrainSpec(Spec):
     def rollouts(self) -> int:
         """Rollouts that make up ``steps``."""
         return -(-self.steps // (self.n_envs * self.rollout))
+
+    @property
+    def ppo(self) -> dict[str, Any]:
+        """Arguments of stable-baselines3's PPO, by its names."""
+        return {
+            "n_steps": self.rollout,
+            "batch_size": self.minibatch,
+            "n_epochs": self.epochs,
+            "gamma": self.discount,
+            "gae_lambda": self.gae_lambda,
+            "clip_range": self.clip,
+            "ent_coef": self.entropy,
+            "vf_coef": self.value_weight,
+            "max_grad_norm": self.max_grad_norm,
+            "target_kl": self.target_kl,
+        }
+
+
+class TrainSpec(PpoSpec):
+    """How a placement agent is trained; besides what :class:`PpoSpec` says, where ``steps`` may be 0.
+
+    Parameters
+    ----------
+    n_windows : int
+        Training windows drawn.
+    cluster : (int, int), optional
+        Smallest and largest cluster of a training window, machines; all by default. Time
+        windows are thinned in proportion.
+    target_pct : float, optional
+        Fill training windows to this percentage; that of ``[windows]`` by default.
+    tilt : float
+        How much training windows differ in their mix of tasks (fill); see ``fill_problem``.
+    length_s, warmup_s : float, optional
+        Of training windows (time); those of ``[windows]`` by default.
+    prior_scale : float
+        Of the network.
+    validation_windows : int, optional
+        The first so many windows of the validation split; all by default.
+    lookahead : LookaheadSpec, optional
+        Improve on the prior by looking ahead first. ``steps = 0``: and leave it at that.
+    placement : PlacementSettings
+    """
+
+    n_windows: int = Field(default=64, ge=1)
+    cluster: tuple[int, int] | None = None
+    target_pct: float | None = Field(default=None, gt=0, le=1000)
+    tilt: float = Field(default=0.0, ge=0, le=5)
+    length_s: float | None = Field(default=None, gt=0)
+    warmup_s: float | None = Field(default=None, ge=0)
+    prior_scale: float = Field(default=20.0, gt=0)
+    validation_windows: int | None = Field(default=None, ge=1)
+    lookahead: LookaheadSpec | None = None
+    placement: PlacementSettings = Field(default_factory=PlacementSettings)
+
+    @model_validator(mode="after")
+    def _learns_at_all(self) -> Self:
+        if not self.steps and self.lookahead is None:
+            raise ValueError("steps must be 1 or more where there is no [lookahead]: got 0")
+        return self
