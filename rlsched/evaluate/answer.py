@@ -67,8 +67,9 @@ def leader_of(document: Document) -> str:
     if known is None:
         return ""
     means = _means(document, known.name)
-    if provenance.get("leader") in means:
-        return str(provenance["leader"])
+    leader = provenance.get("leader") or provenance.get("comparisons", {}).get("leader")
+    if leader in means:
+        return str(leader)
     sign = 1 if known.better == "down" else -1
     return min(means, key=lambda name: sign * means[name]["mean"], default="")
 
