@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.assets import find_asset, list_assets
+from rlsched.assets import asset_roots
 from rlsched.errors import PolicyError, SpecError, TraceError, did_you_mean
 from rlsched.forecast.windows import CONTEXT, make_context
 
@@ -295,12 +295,12 @@ def _find(name: str | Path) -> Path:
         return path / FILE
     if path.is_file():
         return path
-    known = {
-        one.removeprefix(PREFIX): folder for one, folder in list_assets("agents").items() if one.startswith(PREFIX)
-    }
+    # Not list_assets: a folder with card.toml is a policy there, and a forecaster decides nothing.
+    files = [one for root in asset_roots("agents") for one in sorted(root.glob(f"{PREFIX}*/{FILE}"))]
+    known = {one.parent.name.removeprefix(PREFIX): one for one in reversed(files)}  # the first root wins
     short = str(name).removeprefix(PREFIX)
     if short in known:
-        return find_asset("agents", PREFIX + short) / FILE
+        return known[short]
     raise SpecError(f"no forecaster {str(name)!r}: it is neither a file nor a known name.{did_you_mean(short, known)}")
 
 
