@@ -285,6 +285,8 @@ class _VectorWrapper(gymnasium.vector.VectorActionWrapper):
         self._translate = self.translation(_episodes(env), **options)
         self.single_action_space = self._translate.space()
         self.action_space = batch_space(self.single_action_space, env.num_envs)
+        #: As of the wrapped environment.
+        self.copy: bool = getattr(env.unwrapped, "copy", True)
 
     def actions(self, actions: Any) -> Any:
         """Native actions of the wrapped environment."""
