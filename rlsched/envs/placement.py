@@ -57,6 +57,7 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         self.observation_space = observation_space(k)
         self.action_space = MaskedDiscrete(k)
         self._root: int | None = None
+        self._action = np.zeros(1, np.int64)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -78,16 +79,19 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         """Place the waiting task on a candidate and run to the next decision."""
         if self._root is None:
             raise PolicyError("the environment was never reset: call reset() before step().")
-        task, rows = int(self.episodes.state.task[0]), self.episodes.out.rows[0]
-        reward, terminated, truncated = self.episodes.step(np.array([action]))
+        self._action[0] = whole_number(action)
+        task, rows = int(self.episodes.state.task[0]) if self._screen is not None else -1, self.episodes.out.rows[0]
+        reward, terminated, truncated = self.episodes.step(self._action)
         if self._screen is not None:
-            self._last = last_placed(self.episodes, task, int(rows[action]))
+            self._last = last_placed(self.episodes, task, int(rows[self._action[0]]))
             if self.render_mode == "human":
                 self._draw()
-        info = {**self._info(), "reward_terms": self.episodes.terms(0)}
-        if terminated[0] or truncated[0]:
+        ended, cut = bool(terminated[0]), bool(truncated[0])
+        info = self._info()
+        info["reward_terms"] = self.episodes.terms(0)
+        if ended or cut:
             info |= self.episodes.episode(0)
-        return self._observation(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+        return self._observation(), float(reward[0]), ended, cut, info
 
     def action_masks(self) -> np.ndarray[Any, Any]:
         """Mask of the present decision, (K,) bool, as sb3-contrib asks for it."""
@@ -129,6 +133,24 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         if isinstance(space, MaskedDiscrete):
             space.mask = mask
         return {"action_mask": mask}
+
+
+def whole_number(action: Any) -> int:
+    """An action as an ``int``; 0-d and one-element arrays of whole numbers count as one.
+
+    Raises
+    ------
+    PolicyError
+    """
+    if isinstance(action, (int, np.integer)) and not isinstance(action, bool):
+        return int(action)
+    array = np.asarray(action)
+    if array.size != 1 or array.dtype.kind not in "iu":
+        raise PolicyError(
+            f"an action must be one whole number, the row of a candidate whose mask is 1: got {action!r} "
+            f"({array.dtype} of shape {array.shape})."
+        )
+    return int(array.reshape(()))
 
 
 def copy_seeds(root: int, n_copies: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -44,7 +44,7 @@ class PlacementProblem:
     Raises
     ------
     SpecError
-        When there is no window.
+        When there is no window, or one reaches outside the trace.
     """
 
     world: World
@@ -53,3 +53,4 @@ class PlacementProblem:
     def __post_init__(self) -> None:
         if not self.windows:
             raise SpecError("a placement problem needs at least one window.")
+        self.world.check(self.windows)

@@ -30,6 +30,8 @@ class PlacementVectorEnv(VectorEnv[dict[str, Array], Array, Array]):
     copy : bool
         False hands out the buffers themselves: an observation then stays as it was until the
         step after the next one.
+    threads : int
+        Threads that share the copies; the result is the same, byte for byte.
 
     Notes
     -----
@@ -48,12 +50,15 @@ class PlacementVectorEnv(VectorEnv[dict[str, Array], Array, Array]):
         settings: PlacementSettings | None = None,
         card: str = "placement",
         copy: bool = True,
+        threads: int = 1,
     ) -> None:
         if num_envs < 1:
             raise SpecError(f"num_envs must be >= 1: got {num_envs}.")
+        if threads < 1:
+            raise SpecError(f"threads must be >= 1: got {threads}.")
         problem, settings = resolve(problem, settings, card)
         self.num_envs, self.copy = num_envs, copy
-        self.episodes = Episodes(problem, settings, num_envs)
+        self.episodes = Episodes(problem, settings, num_envs, threads)
         k = self.episodes.observer.n_candidates
         self.single_observation_space = observation_space(k)
         self.single_action_space = MaskedDiscrete(k)

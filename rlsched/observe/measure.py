@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from rlsched.observe import features as ft
 from rlsched.observe.alike import E_EXIT, E_FRAG, E_TASKS, E_WATT, V_CURVE, V_FULL_WATT, V_INV_PHYSICAL, V_PRICE
+from rlsched.observe.shortlist import steps_of
 from rlsched.sim import rules as ru
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
@@ -74,19 +75,8 @@ F64 = npt.NDArray[np.float64]
     G_ARRIVED_CPU,
     G_ARRIVED_GPU,
 ) = range(len(ft.GLOBAL_FEATURES))
-#: Rules that are features themselves: (rule, column, what its score is divided by).
-_RULE_COLUMN = np.array(
-    [
-        [ru.R_BEST_FIT, X_BEST_FIT, 1],
-        [ru.R_DOT_PRODUCT, X_DOT_PRODUCT, 3],
-        [ru.R_COSINE, X_COSINE, 1],
-        [ru.R_NORM_L2, X_NORM_L2, 3],
-        [ru.R_GPU_PACKING, X_GPU_PACKING, 100],
-        [ru.R_GPU_CLUSTERING, X_GPU_CLUSTERING, 100],
-        [ru.R_LIFETIME, X_LIFETIME, LIFETIME_STEPS.shape[0]],
-    ],
-    dtype=np.int64,
-)
+#: Rules that say something of GPUs only: (rule, column); their scores are divided by 100.
+_GPU_RULES = np.array([[ru.R_GPU_PACKING, X_GPU_PACKING], [ru.R_GPU_CLUSTERING, X_GPU_CLUSTERING]], dtype=np.int64)
 S_CPU, S_MEM, S_GPU, S_TOTAL_CPU, S_TOTAL_MEM, S_TOTAL_GPU, S_PRICE = range(7)
 
 
@@ -168,13 +158,37 @@ def measure_candidates(
             f[X_LIFETIME_GAP] = _lifetime_gap(r, lifetime, rec[i, E_EXIT], tasks)
         behind = d.prior[d.order[0]] - d.prior[j]
         f[X_PRIOR] = 0.0 - behind / (1.0 + behind)  # 0, not -0, at the best
-    for column in range(_RULE_COLUMN.shape[0]):
-        d.one_rule[0] = _RULE_COLUMN[column, 0]
-        if r.gpus == 0 and (d.one_rule[0] == ru.R_GPU_PACKING or d.one_rule[0] == ru.R_GPU_CLUSTERING):
-            continue
-        score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
-        for slot in range(found):
-            out[slot, _RULE_COLUMN[column, 1]] = d.score[d.order[slot]] / _RULE_COLUMN[column, 2]
+        _share_rules(j, r, q, f)
+        f[X_LIFETIME] = 0.0 - steps_of(r.now, r.end, lifetime, rec[i, E_EXIT], tasks > 0.0) / LIFETIME_STEPS.shape[0]
+    if r.gpus > 0:
+        for column in range(_GPU_RULES.shape[0]):
+            d.one_rule[0] = _GPU_RULES[column, 0]
+            score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
+            for slot in range(found):
+                out[slot, _GPU_RULES[column, 1]] = d.score[d.order[slot]] / 100
+
+
+@bare_njit(inline="always")
+def _share_rules(j: Any, r: Any, q: Any, f: Any) -> None:
+    """The rules that compare the shares asked for with those free, operation by operation as in ``scoring.py``."""
+    need = r.gpus * r.mgpu
+    inv_cpu, inv_mem, inv_gpu = q.inv[wd.L_INV_CPU, j], q.inv[wd.L_INV_MEM, j], q.inv[wd.L_INV_GPU, j]
+    free_cpu, free_mem, free_gpu = q.i[st.M_CPU, j], q.i[st.M_MEM, j], q.i[st.M_GPU, j]
+    left = math.inf
+    if r.cpu > 0:
+        left = min(left, (free_cpu - r.cpu) * inv_cpu)
+    if r.mem > 0:
+        left = min(left, (free_mem - r.mem) * inv_mem)
+    if need > 0:
+        left = min(left, (free_gpu - need) * inv_gpu)
+    f[X_BEST_FIT] = 0.0 - left
+    a, b, c = r.cpu * inv_cpu, r.mem * inv_mem, need * inv_gpu
+    x, y, z = free_cpu * inv_cpu, free_mem * inv_mem, free_gpu * inv_gpu
+    dot = a * x + b * y + c * z
+    f[X_DOT_PRODUCT] = dot / 3
+    f[X_NORM_L2] = 0.0 - ((x - a) * (x - a) + (y - b) * (y - b) + (z - c) * (z - c)) / 3
+    length = math.sqrt((a * a + b * b + c * c) * (x * x + y * y + z * z))
+    f[X_COSINE] = dot / length if length > 0.0 else 0.0
 
 
 @bare_njit

@@ -448,13 +448,13 @@ def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stam
     best, chosen = LIFETIME_STEPS.shape[0] + 1, np.int64(-1)
     for block in range(x.fit.shape[2]):
         bits = x.fit[n, slot, block]
-        if bits == 0 or _steps(r.now, r.end, m.lifetime, k.tail[n, block], True) >= best:
+        if bits == 0 or steps_of(r.now, r.end, m.lifetime, k.tail[n, block], True) >= best:
             continue
         i = np.int64(block * BLOCK)
         while bits != 0:
             if bits & 1 and d.mark[i] != stamp and k.rep[n, k.cls[n, i]] == i:
                 rec = k.rec[n, i]
-                steps = _steps(r.now, r.end, m.lifetime, rec[E_EXIT], rec[E_TASKS] > 0.0)
+                steps = steps_of(r.now, r.end, m.lifetime, rec[E_EXIT], rec[E_TASKS] > 0.0)
                 if steps < best:
                     best, chosen = steps, i
             bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
@@ -465,7 +465,7 @@ def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stam
 
 
 @bare_njit
-def _steps(now: Any, ends: Any, lifetime: Any, exit_s: Any, busy: Any) -> Any:
+def steps_of(now: Any, ends: Any, lifetime: Any, exit_s: Any, busy: Any) -> Any:
     """Steps of the rule ``lifetime``: never fewer for a machine than for the latest end of its block."""
     end = now
     if busy:

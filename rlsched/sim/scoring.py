@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
-from rlsched.sim.fragmentation import fragment
+from rlsched.sim.fragmentation import fragment, fragment_cpu
 from rlsched.sim.rules import LIFETIME_STEPS as LIFETIME_STEPS  # read from here by others
 from rlsched.sim.rules import (
     R_BALANCED,
@@ -301,6 +301,14 @@ def fragment_score(i: _Any, r: _Any, m: _Any, published: _Any) -> _Any:
 
 @bare_njit(inline="always")
 def _fragmentation(out: _Any, weight: _Any, lo: _Any, hi: _Any, r: _Any, m: _Any, published: _Any) -> None:
+    if m.frag == wd.FRAG_CPU:
+        # Devices do not matter: no need to hand over all arrays for every machine.
+        for i in range(lo, hi):
+            if out[i] > NEG:
+                cpu, mem = m.i[st.M_CPU, i] - r.cpu, m.i[st.M_MEM, i] - r.mem
+                before, after = m.f[st.M_FRAG, i], fragment_cpu(cpu, mem, m.typical_i, m.typical_p)
+                out[i] += weight * (float(published_fgd(before, after)) if published else (before - after) / 1000.0)
+        return
     for i in range(lo, hi):
         if out[i] == NEG:
             continue

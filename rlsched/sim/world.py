@@ -250,18 +250,9 @@ class World:
         seeds = list(seeds) if seeds is not None else [0] * len(windows)
         if len(seeds) != len(windows):
             raise SpecError(f"need one seed a window: got {len(seeds)} seeds for {len(windows)} windows.")
+        self.check(windows)
         w = self.arrays
-        n_tasks, n_fleets, n_machines = w.task_i.shape[0], w.fleet_i.shape[0], w.fleet_i.shape[2]
-        for window in windows:
-            if not (0 <= window.lo < window.hi <= n_tasks):
-                raise SpecError(
-                    f"window {window.name or (window.lo, window.hi)} must lie in task rows 0..{n_tasks} and hold at "
-                    f"least one task: got {window.lo}..{window.hi}."
-                )
-            if not 0 <= window.fleet < n_fleets:
-                raise SpecError(f"window {window.name!r}: fleet must be in 0..{n_fleets - 1}: got {window.fleet}.")
-            if not window.stop_s > window.start_s:
-                raise SpecError(f"window {window.name!r}: stop_s must be after start_s: got {window.stop_s}.")
+        n_machines = w.fleet_i.shape[2]
         n = len(windows)
         k = max(window.hi - window.lo for window in windows)
         g = max(1, int(w.fleet_i[:, L_GPUS].max())) if w.fleet_i[:, L_GPUS].max() > 0 else 0
@@ -285,6 +276,25 @@ class World:
         for i, (window, seed) in enumerate(zip(windows, seeds, strict=True)):
             self.open(arrays.copy_view(i), window, int(seed))
         return st.State(arrays)
+
+    def check(self, windows: Sequence[Window]) -> None:
+        """Refuse windows that reach outside the trace or name an unknown fleet.
+
+        Raises
+        ------
+        SpecError
+        """
+        n_tasks, n_fleets = self.arrays.task_i.shape[0], self.arrays.fleet_i.shape[0]
+        for window in windows:
+            if not (0 <= window.lo < window.hi <= n_tasks):
+                raise SpecError(
+                    f"window {window.name or (window.lo, window.hi)} must lie in task rows 0..{n_tasks} and hold at "
+                    f"least one task: got {window.lo}..{window.hi}."
+                )
+            if not 0 <= window.fleet < n_fleets:
+                raise SpecError(f"window {window.name!r}: fleet must be in 0..{n_fleets - 1}: got {window.fleet}.")
+            if not window.stop_s > window.start_s:
+                raise SpecError(f"window {window.name!r}: stop_s must be after start_s: got {window.stop_s}.")
 
     def open(self, c: st.StateArrays, window: Window, seed: int) -> None:
         """Put one copy, whose arrays are fresh, at the beginning of a window."""

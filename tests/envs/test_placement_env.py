@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from placement_worlds import CPU_SETTINGS, GPU_SETTINGS, problem
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-import rlsched.envs  # noqa: F401 - registers the environment
+import rlsched.envs
 from rlsched.envs.placement import PlacementEnv
 from rlsched.envs.problem import PlacementProblem
 from rlsched.envs.vector import PlacementVectorEnv
@@ -21,6 +21,7 @@ from rlsched.observe.features import CANDIDATE_FEATURES, GLOBAL_FEATURES
 from rlsched.policies.heuristic import Heuristic
 from rlsched.sim import state as st
 from rlsched.sim.simulate import run_policy
+from rlsched.sim.world import Window
 
 ID = "rlsched/Placement-v0"
 
@@ -38,6 +39,30 @@ def follow(n: int, steps: int = 120, seed: int = 5, settings=GPU_SETTINGS, **kwa
             seen[i].append(b"".join([*parts, reward[i].tobytes(), bytes([int(terminated[i]), int(truncated[i])])]))
     joined = [b"".join(one) for one in seen]
     return joined[0], joined
+
+
+@pytest.mark.parametrize("gpus", [True, False])
+def test_every_copy_sees_the_same_bytes_whatever_the_number_of_copies_and_threads(gpus: bool) -> None:
+    settings = GPU_SETTINGS if gpus else CPU_SETTINGS
+    episodes = problem(n_machines=40, gpus=gpus)
+
+    def seen(n: int, threads: int) -> list[bytes]:
+        env = PlacementVectorEnv(n, episodes, settings, threads=threads)
+        obs, _ = env.reset(seed=11)
+        out: list[list[bytes]] = [[] for _ in range(n)]
+        for step in range(90):
+            obs, reward, terminated, truncated, _ = env.step((step * 7) % obs["action_mask"].sum(axis=1))
+            for i in range(n):
+                parts = [obs[name][i].tobytes() for name in obs]
+                out[i].append(b"".join([*parts, reward[i].tobytes(), bytes([int(terminated[i]), int(truncated[i])])]))
+        return [b"".join(one) for one in out]
+
+    many = seen(64, 1)
+    assert len(set(many)) > 1
+    assert seen(64, 2) == many
+    assert seen(7, 2) == many[:7]
+    assert seen(7, 1) == many[:7]
+    assert seen(1, 1) == many[:1]
 
 
 @pytest.mark.parametrize("settings", [GPU_SETTINGS, CPU_SETTINGS])
@@ -210,9 +235,33 @@ def test_misuse_is_explained() -> None:
         env.step(np.int64(0))
     with pytest.raises(PolicyError, match="no options: got speed"):
         env.reset(options={"speed": 1})
+    env.reset(seed=0)
+    for action in (np.nan, np.float32(0), "0", None, True, np.array([0, 1]), np.array([0.0])):
+        with pytest.raises(PolicyError, match="must be one whole number"):
+            env.step(action)
+    env.step(np.array([0]))
+    with pytest.raises(SpecError, match="threads must be >= 1"):
+        PlacementVectorEnv(1, problem(), GPU_SETTINGS, threads=0)
     with pytest.raises(SpecError, match="num_envs must be >= 1"):
         PlacementVectorEnv(0, problem(), GPU_SETTINGS)
     with pytest.raises(SpecError, match="one seed a copy"):
         PlacementVectorEnv(2, problem(), GPU_SETTINGS).reset(seed=[1])
     with pytest.raises(SpecError, match="at least one window"):
         PlacementProblem(problem().world, [])
+
+
+def test_the_adapter_for_stable_baselines3_hands_over_the_buffers_themselves() -> None:
+    env = rlsched.envs.sb3_vec_env(3, problem=problem(), settings=GPU_SETTINGS)
+    env.seed(1)
+    obs = env.reset()
+    assert obs["candidates"] is env.env.episodes.out.candidates
+    _, reward, done, infos = env.step(np.zeros(3, np.int64))
+    assert (reward.shape, done.shape, len(infos)) == ((3,), (3,), 3)
+    assert env.env_method("action_masks")[2].dtype == bool
+    env.close()
+
+
+def test_a_window_outside_the_trace_is_refused_when_the_environment_is_made() -> None:
+    built = problem().world
+    with pytest.raises(SpecError, match=r"window far must lie in task rows"):
+        PlacementEnv(PlacementProblem(built, [Window(0, 10), Window(5, 10**6, name="far")]), GPU_SETTINGS)

@@ -9,12 +9,13 @@ from placement_worlds import CPU_SETTINGS, GPU_SETTINGS, world
 from rlsched.errors import SpecError
 from rlsched.observe.features import CANDIDATE_FEATURES, CANDIDATE_NAMES, GLOBAL_FEATURES, GLOBAL_NAMES
 from rlsched.observe.placement import Observer, device_choice
+from rlsched.observe.reference import candidates_of
 from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.heuristic import Heuristic
 from rlsched.sim import state as st
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.simulate import advance_all, decide_all, run_policy
-from rlsched.sim.world import World
+from rlsched.sim.world import Window, World
 from rlsched.traces.columns import Machines, Trace
 
 PART = {"candidates": CANDIDATE_FEATURES, "globals": GLOBAL_FEATURES}
@@ -95,8 +96,84 @@ def test_the_first_candidate_is_the_prior_heuristics_choice_at_every_decision(gp
     assert (state.arrays.task_i == other.arrays.task_i).all(), "every task is on the same machine and devices"
 
 
+@pytest.mark.parametrize(
+    ("gpus", "change", "options"),
+    [
+        (True, {}, {}),
+        (True, {"prior": {"gpu_clustering": 1.0}, "shortlist": ({"fgd": 1.0}, {"lifetime": 2.0})}, {"stay": True}),
+        (False, {}, {}),
+        (False, {"best": 1}, {"lifetime": "unknown", "admission": "queue"}),
+        (False, {"shortlist": ({"lifetime": 1.0, "best_fit": 0.1}, {"first_fit": 1.0})}, {"lifetime": "predicted"}),
+        (False, {"candidates": "all"}, {}),
+    ],
+)
+def test_candidates_are_those_of_the_slow_twin(gpus: bool, change: dict, options: dict) -> None:
+    built = world(40, 150, gpus=gpus, **options)
+    settings = (GPU_SETTINGS if gpus else CPU_SETTINGS).model_copy(update=change)
+    state = built.start([built.whole] * 2, [0, 1])
+    observer, devices = Observer(built, 2, settings), device_choice(settings, built)
+    kept = observer.scratch.lists.cursor.shape[1] > 0
+    assert kept == (settings.candidates != "all" and {"lifetime": 1.0, "best_fit": 0.1} not in settings.shortlist)
+    draw = np.random.default_rng(3)
+    while (advance_all(built, state, logs=observer.logs) >= 0).any():
+        out = observer.observe(state, followed=True)
+        for n in range(2):
+            count = int(out.action_mask[n].sum())
+            mine = list(zip(out.rows[n, :count].tolist(), out.equal[n, :count].tolist(), strict=True))
+            assert mine == candidates_of(built, state, settings, n)
+        slots = [anyone(draw, max(1, int(mask.sum()))) for mask in out.action_mask]
+        decide_all(built, state, out.rows[np.arange(2), slots], devices, observer.logs)
+
+
+def test_following_the_log_shows_what_looking_at_every_machine_shows() -> None:
+    built = world(40, 200)
+    state = built.start([built.whole] * 2, [0, 1])
+    observer, devices = Observer(built, 2, GPU_SETTINGS), device_choice(GPU_SETTINGS, built)
+    steps = 0
+    while (advance_all(built, state, logs=observer.logs) >= 0).any():
+        out = observer.observe(state, followed=True)
+        for fresh in (Observer(built, 2, GPU_SETTINGS), Observer(built, 2, GPU_SETTINGS, budget_mib=0)):
+            assert all((a == b).all() for a, b in zip(fresh.observe(state), out, strict=True))
+        decide_all(built, state, out.rows[:, steps % 2], devices, observer.logs)
+        steps += 1
+    assert steps > 100
+
+
+def test_a_copy_put_on_other_machines_is_seen_afresh() -> None:
+    # Two lists that differ in the GPU model only; the tasks want model A.
+    fleets = [
+        Machines(
+            machine_id=np.arange(3),
+            cpu_mcore=np.full(3, 8000),
+            mem_mib=np.full(3, 8000),
+            gpu_count=np.full(3, 2),
+            gpu_model=np.array(model),
+            gpu_models=("A", "B"),
+        )
+        for model in ([0, 1, 1], [1, 1, 0])
+    ]
+    trace = Trace(
+        task_id=np.arange(4),
+        arrive_s=np.arange(4),
+        depart_s=np.full(4, -1),
+        cpu_mcore=np.full(4, 100),
+        mem_mib=np.full(4, 100),
+        gpu_count=np.full(4, 1),
+        gpu_mgpu=np.full(4, 1000),
+        gpu_model_mask=np.full(4, 1),
+        gpu_models=("A", "B"),
+    )
+    built = World.build(trace, fleets)
+    observer = Observer(built, 1, ObservationSettings(candidates=2))
+    for fleet, row in ((0, 0), (1, 2)):
+        state = built.start([Window(0, 4, fleet=fleet)])
+        advance_all(built, state, logs=observer.logs)
+        for followed in (True, False):  # even somebody who forgot to say so
+            assert observer.observe(state, followed=followed).rows[0].tolist() == [row, -1]
+
+
 def test_kept_scores_change_nothing() -> None:
-    built = world()
+    built = world(40)
     plenty = [out.candidates.copy() for _, out in play(built, GPU_SETTINGS, anyone)]
     none = [out.candidates.copy() for _, out in play(built, GPU_SETTINGS, anyone, budget_mib=0)]
     assert len(plenty) == len(none)
@@ -303,5 +380,8 @@ def test_a_rule_that_needs_fragmentation_is_refused_where_it_is_not_measured() -
         Observer(built, 1, ObservationSettings(prior={"fragmentation": 1.0}))
     with pytest.raises(SpecError, match="weight of best_fit must be finite"):
         Observer(built, 1, ObservationSettings(prior={"best_fit": float("inf")}))
+    bare = World.build(built.trace, built.fleets[0], residents=False)
+    with pytest.raises(SpecError, match="rule 'lifetime' needs the tasks on each machine"):
+        Observer(bare, 1, ObservationSettings(shortlist=("lifetime",)))
     with pytest.raises(SpecError, match="devices='score' picks GPUs by fragmentation"):
         device_choice(ObservationSettings(devices="score"), built)

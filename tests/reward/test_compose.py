@@ -109,6 +109,22 @@ def test_fragmentation_counts_placements_not_departures() -> None:
     assert terms.sum() != pytest.approx((empty - now) / capacity), "departures changed fragmentation too"
 
 
+def test_balance_counts_the_squared_load_of_the_chosen_machine() -> None:
+    fleet = Machines(machine_id=np.arange(2), cpu_mcore=np.array([4000, 4000]), mem_mib=np.array([10, 10]))
+    trace = Trace(
+        task_id=np.arange(3),
+        arrive_s=np.arange(3),
+        depart_s=np.full(3, -1),
+        cpu_mcore=np.array([2000, 1000, 1000]),
+        mem_mib=np.array([1, 1, 8]),
+    )
+    built = World.build(trace, fleet)
+    settings = CPU_SETTINGS.model_copy(update={"shortlist": ()})
+    _, terms, _ = play(built, built.whole, settings, {"balance": 1.0})
+    # Best fit puts all three on machine 0: 1/2, then 3/4 of its CPU, then all of its memory and CPU.
+    assert terms[:, 0] == pytest.approx([-1 / 8, -(9 / 16 - 1 / 4) / 2, -(1 - 9 / 16) / 2])
+
+
 def test_with_discount_zero_the_best_answer_is_the_fragmentation_heuristics() -> None:
     built = world(10, 120, gpus=True, stay=True)
     settings = GPU_SETTINGS.model_copy(update={"prior": {"fragmentation": 1.0}, "candidates": "all", "shortlist": ()})
@@ -142,6 +158,8 @@ def test_what_happens_in_the_warm_up_is_not_mixed_with_what_is_metered() -> None
     # From the step in which metering begins on, terms add up to the meters.
     began = next(i for i in range(len(terms)) if _starts(built, window, i))
     assert began > 50
+    assert (terms[:began] == 0).all(), "nothing counts before"
+    assert (terms[began:] != 0).any()
     assert terms[began:, 1].sum() == pytest.approx(-joule / watts / 3600)
     assert terms[began:, 0].sum() == pytest.approx(-rejected / fleet.cpu_mcore.sum())
 
