@@ -103,8 +103,8 @@ class Door:
         request : mapping, pandas Series, or Trace of one row
             ``cpu_mcore``, ``mem_mib``; ``gpu_count``, ``gpu_mgpu``, ``gpu_models``, ``expected_s``.
         machines : pandas DataFrame, dict of arrays, or Machines
-            As they are now: ``rlsched.policies.library.cluster.COLUMNS`` (``rlsched policies
-            describe NAME`` prints them). ``Machines`` are taken as empty. Nothing of it is changed.
+            As they are now: ``rlsched.policies.library.cluster.COLUMNS``, and the table in
+            ``docs/policies.md``. ``Machines`` are taken as empty. Nothing of it is changed.
         situation : mapping, optional
             What machines cannot say: ``rlsched.policies.library.observe.SITUATION``.
         typical : Typical or mapping, optional
