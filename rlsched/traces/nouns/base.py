@@ -134,6 +134,8 @@ def _equal(a: Any, b: Any) -> bool:
 
 def check_unique(ids: npt.NDArray[Any], name: str, source: str) -> None:
     """Refuse ids of which one occurs twice."""
+    if ids.dtype.kind in "iu" and bool((ids[1:] > ids[:-1]).all()):
+        return  # ascending, as most numbers are: no need to look further
     import pandas as pd
 
     again = np.flatnonzero(pd.Series(ids).duplicated().to_numpy())
