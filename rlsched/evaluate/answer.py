@@ -122,7 +122,8 @@ def _lead(document: Document, metric: Metric, first: str, mean: Mapping[str, Any
     split = document["provenance"].get("split", "")
     what = f"{windows} {split} windows" if windows > 1 else f"one {split} window"
     interval = show_interval(metric.name, mean["ci_low"], mean["ci_high"])
-    shown = f"{show_value(metric.name, mean['mean'])} {interval}".strip()
+    unit = metric_unit(metric.name)
+    shown = " ".join(part for part in (show_value(metric.name, mean["mean"]), unit, interval) if part)
     many = "the mean of " if windows > 1 else "on "
     return f"{extreme} {metric.label}: {first}, {shown}, {many}{' '.join(what.split())}."
 

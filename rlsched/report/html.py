@@ -106,13 +106,16 @@ def figures(document: Document) -> list[dict[str, str]]:
         scale = percent_scale(metric)
         sign = 1.0 if known.better == "down" else -1.0
         policies.sort(key=lambda name, m=metric, s=sign: s * by[name, m]["mean"])  # type: ignore[misc]
+        best = next((name for name in policies if role_of(document, name) != "control"), "")
         dots = []
-        for i, name in enumerate(policies):
+        for name in policies:
             one = by[name, metric]
             value, low, high = axis_values([one["mean"], one["ci_low"], one["ci_high"]], scale or 1.0)
             assert value is not None  # filtered above
             role = role_of(document, name)
-            dots.append(Dot(f"{name} ({role})" if role else name, value, low, high, marked=i == 0, hollow=bool(role)))
+            dots.append(
+                Dot(f"{name} ({role})" if role else name, value, low, high, marked=name == best, hollow=bool(role))
+            )
         svg = dot_plot(dots, _axis(metric), name=f"plot-{metric.replace('_', '-')}")
         label = metric_label(metric)
         caption = f"{label[0].upper()}{label[1:]}: {'lower' if sign > 0 else 'higher'} is better."

@@ -203,3 +203,10 @@ def test_an_interval_beside_zero_without_a_verdict_is_laid_to_the_correction() -
     assert found[1] == (
         "Not shown to be worse than it, once corrected for the number of comparisons: near (+4.00 points [3.00, 5.00])."
     )
+
+
+def test_a_value_that_is_no_percentage_is_said_with_its_unit() -> None:
+    one = {"policy": "mine", "metric": "energy_kwh", "mean": 12.5, "ci_low": 12.0, "ci_high": 13.0, "n": 8}
+    assert answer(document([one], [], main_metric="energy_kwh"))[0] == (
+        "Lowest energy: mine, 12.50 kWh [12, 13], the mean of 8 test windows."
+    )
