@@ -21,7 +21,8 @@ from rlsched.evaluate.results import Document, file_sha256, origin, plain, seal
 from rlsched.evaluate.scaling_bound import clairvoyant
 from rlsched.evaluate.scaling_card import ScalingEntry, ScalingExperiment
 from rlsched.evaluate.scaling_inputs import ScalingInputs, read_inputs
-from rlsched.evaluate.scaling_metrics import METRICS, Sums, read_metrics
+from rlsched.evaluate.scaling_metrics import METRICS, PARTS, Sums, read_metrics
+from rlsched.evaluate.scaling_timeline import scaling_timeline
 from rlsched.policies.scaling import ScalingPolicy, family, find_scaling
 from rlsched.policies.tuning import Tuned, tune
 from rlsched.rng import stream_seed
@@ -135,6 +136,7 @@ def run(
         "references": roles,
         "not_run": [one for one in roles.values() if one not in names],
         "controls": {one.name: HINDSIGHT_DOC for one in controls},
+        "parts": [{"title": "What the cost is made of", "unit": "USD", "metrics": list(PARTS)}],
         "no_bound": "" if bounds else "the card asks for none",
         "data": list(inputs.sources),
         "demand": inputs.demand.report.lines(),
@@ -146,7 +148,33 @@ def run(
         "comparisons": document["provenance"],
         "seconds": round(time.monotonic() - began, 1),
     }
-    return {**document, "provenance": seal(provenance)}
+    followed = [one for one in contestants if one.name in {*roles.values(), document["provenance"]["leader"]}]
+    timeline = follow(inputs.world, windows, followed, spec, document)
+    return {**document, "timeline": timeline, "provenance": seal(provenance)}
+
+
+def follow(
+    world: World,
+    windows: Sequence[Window],
+    contestants: Sequence[Contestant],
+    spec: ScalingExperiment,
+    document: Document,
+) -> dict[str, Any] | None:
+    """The window on which the leader and the references differ most, played again and told over time."""
+    if not contestants:
+        return None
+    names = {one.name for one in contestants}
+    costs = np.array(
+        [
+            [row[spec.main_metric] for row in document["rows"] if (row["policy"], row["window"]) == (name, one.name)]
+            for one in windows
+            for name in names
+        ],
+        dtype=np.float64,  # None, a metric that is not known, becomes NaN
+    ).mean(axis=1)
+    spread = np.ptp(costs.reshape(len(windows), len(names)), axis=1)
+    window = windows[0 if np.isnan(spread).all() else int(np.nanargmax(spread))]
+    return scaling_timeline(world, window, [(one.name, one.policy) for one in contestants], spec.seeds[0])
 
 
 def find_contestants(entries: Sequence[ScalingEntry], folder: Path) -> list[Contestant]:

@@ -162,6 +162,7 @@ def test_forecasts_are_fitted_on_train_alone(tmp_path):
     assert np.array_equal(inputs.world.forecast[:, same], other.world.forecast[:, same], equal_nan=True)
 
 
+@pytest.mark.slow
 @needs_data
 def test_tuning_then_evaluating_gives_a_document_with_bound_control_and_verdicts(card, tmp_path):
     with pytest.raises(
@@ -201,6 +202,13 @@ def test_tuning_then_evaluating_gives_a_document_with_bound_control_and_verdicts
     assert provenance["comparisons"]["leader"] != "hindsight_static"
     gaps = {gap["policy"]: gap["share"] for gap in document["gaps"]}
     assert 0 < gaps["tuned_reactive_max"] < 1
+    timeline = document["timeline"]
+    assert {one["policy"] for one in timeline["panels"][0]["series"]} >= {"", "hpa", "tuned_reactive_max"}
+    for panel in timeline["panels"]:
+        for one in panel["series"]:
+            assert len(one["values"]) == len(timeline["x"]) == 144
+    ends = {one["policy"]: one["values"][-1] for one in timeline["panels"][3]["series"]}
+    assert ends["hpa"] == pytest.approx(rows["hpa", timeline["window"]]["cost_usd"], abs=1e-3)
     words = " ".join(answer(document))
     assert "clairvoyant" in words
     assert "hindsight_static" in words
@@ -229,6 +237,7 @@ def test_data_that_does_not_fit_is_refused(tmp_path, sets, message):
         read_inputs(load(CARD, tmp_path, *sets))
 
 
+@pytest.mark.slow
 @needs_data
 def test_days_give_a_window_for_each_service_and_day(tmp_path):
     text = CARD.replace('length = "12h"\n', "together = false\n").replace('series = "jobs"', 'series = "usage"')
