@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_every_rule_has_a_file_that_says_where_it_is_from_and_takes_its_paramete
             continue
         free = [one for one in named if one in said]
         assert free == said or said[0].startswith("params"), name
+
+
+def test_the_page_lists_every_rule_with_its_numbers_and_ranges():
+    page = (Path(__file__).parents[4] / "docs" / "scaling-policies.md").read_text(encoding="utf-8")
+    lines = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert list(lines) == list(RULES)
+    for name, rule in RULES.items():
+        _, what, numbers, source = (cell.strip() for cell in lines[name].strip("|").split(" | "))
+        assert (what, source) == (rule.doc, rule.source if rule.source != "-" else "–")
+        told = [
+            f"`{one.name}` {one.default:g}" + (f" ({one.low:g} to {one.high:g})" if one.low < one.high else "")
+            for one in rule.parameters
+        ]
+        assert numbers == "; ".join(told)
 
 
 def test_an_unknown_number_is_no_rule():
