@@ -250,6 +250,32 @@ def optimise(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode
 
 
 @inner
+def enough_room(
+    w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, guests: int, n_active: int
+) -> bool:
+    """Could the first VMs of ``x.order`` fit on the active machines, all taken together?
+
+    A quick look that spares trying: False only where trying would fail, whatever the order.
+    """
+    need, most, need_mem = 0.0, 0.0, 0
+    for j in range(guests):
+        request = s.vm_request[n, x.order[j]]
+        need += request
+        most = max(most, request)
+        need_mem += w.vm_mem[x.order[j]]
+    room, largest, room_mem = 0.0, 0.0, 0
+    for j in range(n_active):
+        host = x.active[j]
+        left = min(x.free[host], p.placement_cap[n] * w.host_cpu[host] - x.granted[host])
+        if left > 0.0:
+            room += left
+            largest = max(largest, left)
+        room_mem += max(w.host_mem[host] - x.memory[host], 0)
+    slack = 1e-6 * (1.0 + need)  # far above what rounding may hide
+    return need <= room + slack and most <= largest + slack and (not q.memory_counts or need_mem <= room_mem)
+
+
+@inner
 def evacuate(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode, x: Scratch, moves: int) -> int:
     """Empty machines, least used first, where all guests find a place; returns the moves in all."""
     n_hosts, n_vms = w.host_cpu.shape[0], w.vm_cpu.shape[0]
@@ -285,6 +311,9 @@ def evacuate(w: WorldCode, q: SemanticsCode, s: StateCode, n: int, p: PolicyCode
             x.order[guests] = x.move_vm[entry - n_vms] if entry >= n_vms else entry
             guests += 1
             entry = s.after[n, entry]
+        # Java's maps grow even by asking, so with them every machine is asked.
+        if not q.java_hash_order and not enough_room(w, q, s, n, p, x, guests, n_active):
+            continue
         sort_vms(x.order, guests, s.vm_request[n])
         found = 0
         for j in range(guests):
