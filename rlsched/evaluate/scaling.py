@@ -24,6 +24,7 @@ from rlsched.evaluate.scaling_inputs import ScalingInputs, read_inputs
 from rlsched.evaluate.scaling_metrics import METRICS, PARTS, Sums, read_metrics
 from rlsched.evaluate.scaling_timeline import scaling_timeline
 from rlsched.policies.scaling import ScalingPolicy, family, find_scaling
+from rlsched.policies.scaling.learned import LearnedScaling, is_learned, load_scaling
 from rlsched.policies.tuning import Tuned, tune
 from rlsched.rng import stream_seed
 from rlsched.sim.scaling.world import Window, World
@@ -43,13 +44,13 @@ class Contestant:
     Parameters
     ----------
     name : str
-    policy : ScalingPolicy
+    policy : ScalingPolicy or LearnedScaling
     tuned : dict
         What ``tuned.toml`` says of it, for one that was tuned.
     """
 
     name: str
-    policy: ScalingPolicy
+    policy: ScalingPolicy | LearnedScaling
     tuned: dict[str, Any] = field(default_factory=dict)
 
 
@@ -174,7 +175,9 @@ def follow(
     ).mean(axis=1)
     spread = np.ptp(costs.reshape(len(windows), len(names)), axis=1)
     window = windows[0 if np.isnan(spread).all() else int(np.nanargmax(spread))]
-    return scaling_timeline(world, window, [(one.name, one.policy) for one in contestants], spec.seeds[0])
+    # An agent is stepped from outside the compiled loop, which keeps no log of it.
+    logged = [(one.name, one.policy) for one in contestants if isinstance(one.policy, ScalingPolicy)]
+    return scaling_timeline(world, window, logged, spec.seeds[0]) if logged else None
 
 
 def find_contestants(entries: Sequence[ScalingEntry], folder: Path) -> list[Contestant]:
@@ -191,8 +194,13 @@ def find_contestants(entries: Sequence[ScalingEntry], folder: Path) -> list[Cont
             policy, tuned = load_tuned(folder / TUNED_FILE, entry.tuned_rule)
             out.append(Contestant(entry.label, replace(policy, name=entry.label), tuned))
         else:
-            out.append(Contestant(entry.label, find_scaling(entry.policy)))
+            out.append(Contestant(entry.label, find_policy(entry.policy)))
     return out
+
+
+def find_policy(name: str) -> ScalingPolicy | LearnedScaling:
+    """A rule, with or without numbers, or a trained agent by name, folder or file."""
+    return load_scaling(name) if is_learned(name) else find_scaling(name)
 
 
 def load_tuned(path: Path, rule: str) -> tuple[ScalingPolicy, dict[str, Any]]:
@@ -231,17 +239,30 @@ def tuned_elsewhere(contestant: Contestant, inputs: ScalingInputs) -> bool:
     return not same or contestant.tuned["problem_sha256"] != inputs.spec.problem_sha256
 
 
-def check_policy(policy: ScalingPolicy, world: World) -> None:
-    """Refuse a policy that the world cannot run.
+def check_policy(policy: ScalingPolicy | LearnedScaling, world: World) -> None:
+    """Refuse a policy that the world cannot run as its documentation says.
 
     Raises
     ------
     SpecError
-        When it needs forecasts that are not there; types and markets are checked by the simulator.
+        When it needs forecasts, and there are none or none as far ahead as it looks; markets are
+        checked by the simulator.
     """
-    uses_table = policy.values.get("use_table", 1.0) > 0.5
-    if policy.table.needs_forecast and uses_table and world.horizons.size == 0:
+    if policy.kind >= len(world.types):
+        raise SpecError(
+            f"policy {policy.label!r}: kind must be a type of the card, 0..{len(world.types) - 1}: got {policy.kind}."
+        )
+    if not policy.table.needs_forecast or policy.values.get("use_table", 1.0) <= 0.5:
+        return
+    if world.horizons.size == 0:
         raise SpecError(f"policy {policy.label!r} reads forecasts: add a [forecast] table to the card.")
+    boot = world.types[policy.kind].boot_steps(float(world.step_s))
+    plans = policy.rule == "mpc"
+    if (plans and world.horizons.max() < boot) or (not plans and world.horizons.min() > boot):
+        far = f"{boot} intervals ahead or {'more' if plans else 'less'}, when an order of now is ready"
+        raise SpecError(
+            f"policy {policy.label!r} needs a forecast {far}: forecast.horizons are {world.horizons.tolist()}. Add one."
+        )
 
 
 def hindsight(spec: ScalingExperiment, inputs: ScalingInputs, say: Progress) -> list[Contestant]:
@@ -270,7 +291,7 @@ def draws_numbers(world: World) -> bool:
 
 
 def play(
-    world: World, windows: Sequence[Window], policy: ScalingPolicy, seeds: Sequence[int | None]
+    world: World, windows: Sequence[Window], policy: ScalingPolicy | LearnedScaling, seeds: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     """Run a policy on every window and seed.
 
@@ -288,14 +309,17 @@ def play(
     return out
 
 
-def simulate(world: World, windows: Sequence[Window], policy: ScalingPolicy, seed: int) -> list[Sums]:
+def simulate(world: World, windows: Sequence[Window], policy: ScalingPolicy | LearnedScaling, seed: int) -> list[Sums]:
     """Run a policy on every window, each with its own stream of interruptions."""
     from rlsched.sim.scaling.simulate import run as run_windows
 
     streams = [stream_seed(seed, "window", one.name) for one in windows]
-    state, _ = run_windows(world, windows, [policy.choice()] * len(windows), streams)
+    if isinstance(policy, LearnedScaling):
+        sums = policy.run(world, windows, streams)
+    else:
+        sums = run_windows(world, windows, [policy.choice()] * len(windows), streams)[0].code.sums
     step_s = float(world.step_s)
-    return [Sums(state.code.sums[copy], step_s, (one.hi - one.lo) * step_s) for copy, one in enumerate(windows)]
+    return [Sums(sums[copy], step_s, (one.hi - one.lo) * step_s) for copy, one in enumerate(windows)]
 
 
 def bound_of(world: World, windows: Sequence[Window]) -> Bound:
@@ -312,6 +336,10 @@ def bound_of(world: World, windows: Sequence[Window]) -> Bound:
 def describe(contestant: Contestant) -> dict[str, Any]:
     """A contestant for provenance: what it is, and where it is from."""
     policy = contestant.policy
+    if isinstance(policy, LearnedScaling):
+        facts = ("experiment", "learned_on", "selected_on", "scores", "trained_rollouts", "data", "provenance")
+        known = {key: policy.metadata[key] for key in facts if key in policy.metadata}
+        return {"name": contestant.name, "policy": policy.name, "doc": policy.doc, "trained": plain(known)}
     out: dict[str, Any] = {
         "name": contestant.name,
         "policy": policy.text,

@@ -226,6 +226,21 @@ def test_a_policy_tuned_for_another_problem_is_told_of(card):
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
+        (["policies=mpc", "forecast.horizons=[0, 1]"], "'mpc' needs a forecast 2 intervals ahead or more"),
+        (["policies=newsvendor", "forecast.horizons=[3]"], "'newsvendor' needs a forecast 2 intervals ahead or less"),
+        (["policies=hpa:kind=3"], r"kind must be a type of the card, 0\.\.0: got 3"),
+        (["policies=hpa:spot_share=0.5"], "has no spot market: spot_share must be 0, got 0.5"),
+    ],
+)
+def test_a_policy_that_cannot_run_as_it_is_documented_is_refused(card, sets, message):
+    with pytest.raises(SpecError, match=message):
+        run_experiment(card, ["split=validation", "hindsight=[]", "bound=false", *sets])
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
         (["data.trace=surf-lisa-monht"], "unknown dataset 'surf-lisa-monht'. Did you mean 'surf-lisa-month'"),
         (["data.series=usage"], "data.series = \"usage\" needs usage: 'surf-lisa-month' holds trace"),
         (["windows.length=30d"], "the train split .* must hold a window of 30d"),
