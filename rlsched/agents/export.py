@@ -56,10 +56,7 @@ def export_policy(
     OurBug
         When the file answers differently, or is larger than a policy should be.
     """
-    import onnx
-
     network = network.eval()
-    graph = _trace(network)
     stated = {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
@@ -68,9 +65,15 @@ def export_policy(
         "observation": settings.model_dump(mode="json"),
         **metadata,
     }
-    onnx.helper.set_model_props(graph, {key: json.dumps(value) for key, value in stated.items()})
-    onnx.checker.check_model(graph, full_check=True)
-    data = graph.SerializeToString(deterministic=True)
+    n, k = 2, 3
+    example = (
+        torch.zeros(n, k, len(CANDIDATE_NAMES)),
+        torch.zeros(n, len(GLOBAL_NAMES)),
+        torch.ones(n, k, dtype=torch.int8),
+    )
+    axes = {name: {0: "n", 1: "k"} for name in ("candidates", "action_mask", "logits")}
+    axes |= {"globals": {0: "n"}, "action": {0: "n"}}
+    data = to_onnx(network, example, list(INPUTS), list(OUTPUTS), axes, stated)
     if len(data) > MAX_EXPORT_BYTES:
         raise OurBug(f"a policy file should be at most {MAX_EXPORT_BYTES:,} bytes: this one has {len(data):,}.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,17 +123,29 @@ def random_observation(draw: np.random.Generator, n: int, k: int) -> dict[str, A
     return {"candidates": candidates, "globals": situation, "action_mask": mask}
 
 
-def _trace(network: CandidateScorer) -> Any:
+def to_onnx(
+    network: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    axes: dict[str, dict[int, str]],
+    stated: dict[str, Any],
+) -> bytes:
+    """A network as the bytes of an ONNX file.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    example : tuple of torch.Tensor
+        Inputs of the right rank and type.
+    inputs, outputs : list of str
+    axes : dict
+        Name → axis → name of the axes whose length is free.
+    stated : dict
+        Metadata; JSON values.
+    """
     import onnx
 
-    n, k = 2, 3
-    example = (
-        torch.zeros(n, k, len(CANDIDATE_NAMES)),
-        torch.zeros(n, len(GLOBAL_NAMES)),
-        torch.ones(n, k, dtype=torch.int8),
-    )
-    axes = {name: {0: "n", 1: "k"} for name in ("candidates", "action_mask", "logits")}
-    axes |= {"globals": {0: "n"}, "action": {0: "n"}}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The tracing exporter is the smaller and quieter of torch's two; it says that it is the older one.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -141,9 +156,13 @@ def _trace(network: CandidateScorer) -> Any:
             str(file),
             dynamo=False,
             opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
+            input_names=inputs,
+            output_names=outputs,
             dynamic_axes=axes,
             do_constant_folding=True,
         )
-        return onnx.load(str(file), load_external_data=False)
+        graph = onnx.load(str(file), load_external_data=False)
+    onnx.helper.set_model_props(graph, {key: json.dumps(value) for key, value in stated.items()})
+    onnx.checker.check_model(graph, full_check=True)
+    data: bytes = graph.SerializeToString(deterministic=True)
+    return data

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rlsched.agents.export import export_policy, parity
-from rlsched.agents.spec import TrainSpec
-from rlsched.agents.train import Outcome
+from rlsched.agents.course import Outcome
+from rlsched.agents.spec import PpoSpec
 
 RECORD = "training.json"
 POLICY = "policy.onnx"
+Export = Callable[[Path, Any, dict[str, Any]], float]
 
 
 def leave(
-    out: Path, spec: TrainSpec, outcome: Outcome, facts: Mapping[str, Any], scores: Mapping[str, Any], name: str
+    out: Path,
+    spec: PpoSpec,
+    outcome: Outcome,
+    facts: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    name: str,
+    export: Export,
 ) -> dict[str, Any]:
     """Export the chosen network and write the record.
 
     Parameters
     ----------
     out : Path
-    spec : TrainSpec
+    spec : PpoSpec
     outcome : Outcome
     facts : mapping
         JSON values for record and policy file alike: data with hashes, split, ``fragmentation``,
@@ -35,13 +41,14 @@ def leave(
         On validation: metric, better, means and intervals.
     name : str
         Of the policy.
+    export : callable
+        Path, network, metadata → largest difference between the file's answers and the network's.
 
     Returns
     -------
     dict
         The record.
     """
-    settings = spec.placement.observation
     metadata = {
         "name": name,
         "doc": _doc(outcome, scores),
@@ -50,7 +57,7 @@ def leave(
         "trained_rollouts": outcome.chosen,
         "trained_stage": outcome.stage,
     }
-    policy = export_policy(out / POLICY, outcome.network, settings, metadata)
+    differs = export(out / POLICY, outcome.network, metadata)
     record = {
         "name": name,
         **facts,
@@ -59,7 +66,7 @@ def leave(
         "chosen_rollouts": outcome.chosen,
         "chosen_stage": outcome.stage,
         "learned": outcome.learned,
-        "parity": parity(outcome.network, policy),
+        "parity": differs,
         "policy_bytes": (out / POLICY).stat().st_size,
         "steps_per_s": _mean(outcome, "steps_per_s"),
         "env_share": _mean(outcome, "env_share"),
@@ -81,8 +88,8 @@ def write_json(path: Path, value: Any) -> None:
 def _doc(outcome: Outcome, scores: Mapping[str, Any]) -> str:
     if not outcome.learned:
         return "Untrained: validation preferred the prior heuristic; no learning."
-    how = "MaskablePPO" if outcome.stage == "ppo" else "Looking ahead, distilled,"
-    return f"{how} from a prior heuristic on; {scores['metric']} {scores['best']:.6g} on validation."
+    how = "PPO" if outcome.stage == "ppo" else "Looking ahead, distilled,"
+    return f"{how} from a tuned heuristic on; {scores['metric']} {scores['best']:.6g} on validation."
 
 
 def _mean(outcome: Outcome, key: str) -> float | None:

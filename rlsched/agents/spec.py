@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from rlsched.envs.problem import PlacementSettings
+from rlsched.observe.scaling_fields import ScalingObservation
 from rlsched.spec import Spec
 
 
@@ -137,6 +138,29 @@ class PpoSpec(Spec):
             "max_grad_norm": self.max_grad_norm,
             "target_kl": self.target_kl,
         }
+
+
+class ScalingTrainSpec(PpoSpec):
+    """How a scaling agent is trained; besides what :class:`PpoSpec` says.
+
+    Parameters
+    ----------
+    base : str
+        Rule that learning starts at: ``tuned_RULE``, or a rule with numbers.
+    reach : table parameter → number
+        Which of the rule's numbers the agent moves, and how far at most.
+    std : float
+        Standard deviation of the actions drawn, in shares of the reach.
+    control_variate : bool
+        Subtract what the base rule would have cost at the same step of the same window.
+    observation : ScalingObservation
+    """
+
+    base: str = "tuned_band"
+    reach: dict[str, float] = Field(default_factory=lambda: {"k_low": 1.0, "k_width": 1.0})
+    std: float = Field(default=0.1, gt=0, le=1)
+    control_variate: bool = True
+    observation: ScalingObservation = Field(default_factory=ScalingObservation)
 
 
 class TrainSpec(PpoSpec):

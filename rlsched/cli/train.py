@@ -14,8 +14,9 @@ import typer
 from rlsched.cli.evaluate import Data, Json, Sets
 
 if TYPE_CHECKING:
-    from rlsched.agents.train import Outcome
+    from rlsched.agents.course import Outcome
     from rlsched.cli.train_inputs import Prepared
+    from rlsched.cli.train_scaling import PreparedScaling
 
 app = typer.Typer(add_completion=False)
 
@@ -32,7 +33,7 @@ def train(
 ) -> None:
     """Train on an experiment's train split; validation chooses, the test split is not touched.
 
-    Learning starts exactly at the prior heuristic of train.toml. Writes policy.onnx, training.json,
+    Learning starts exactly at the tuned heuristic that train.toml names. Writes policy.onnx, training.json,
     a TensorBoard log and a checkpoint to --out; a killed training goes on with --resume.
 
     Examples: rlsched train placement-openb --set steps=500000
@@ -66,32 +67,23 @@ def train(
 
 def _begun(folder: Path, seeds: int) -> bool:
     """With several seeds, those that were never begun start afresh under --resume."""
-    from rlsched.agents.train import CHECKPOINT
+    from rlsched.agents.course import CHECKPOINT
 
     return seeds == 1 or (folder / CHECKPOINT).is_file()
 
 
-def _train_one(ready: Prepared, folder: Path, resume: bool, prefix: str) -> dict[str, Any]:
+def _train_one(ready: Prepared | PreparedScaling, folder: Path, resume: bool, prefix: str) -> dict[str, Any]:
     from rlsched.agents.record import leave
-    from rlsched.agents.train import train as learn
     from rlsched.errors import OurBug
 
-    outcome = learn(
-        ready.spec,
-        ready.problem,
-        ready.validation,
-        folder,
-        resume=resume,
-        facts=ready.learned_from,
-        progress=_teller(prefix),
-    )
+    outcome = ready.learn(folder, resume=resume, progress=_teller(prefix))
     if outcome is None:
         raise OurBug("the training stopped without being told to.")
     name = ready.spec.name or ready.name
-    return leave(folder, ready.spec, outcome, ready.facts, scores_of(ready, outcome), name)
+    return leave(folder, ready.spec, outcome, ready.facts, scores_of(ready, outcome), name, ready.export)
 
 
-def scores_of(ready: Prepared, outcome: Outcome) -> dict[str, Any]:
+def scores_of(ready: Prepared | PreparedScaling, outcome: Outcome) -> dict[str, Any]:
     """Validation scores of checkpoint 0 and of the chosen one, with paired intervals over windows."""
     import numpy as np
 
@@ -100,8 +92,8 @@ def scores_of(ready: Prepared, outcome: Outcome) -> dict[str, Any]:
     bootstrap = Bootstrap()
     columns = {"start": outcome.start, "best": outcome.best, "last": outcome.last}
     out: dict[str, Any] = {
-        "metric": ready.validation.metric,
-        "better": ready.validation.better,
+        "metric": ready.metric,
+        "better": ready.better,
         "windows": len(outcome.start),
     }
     for name, values in (*columns.items(), ("difference", np.subtract(outcome.best, outcome.start))):
@@ -169,5 +161,6 @@ def _print_answer(
             f"Best minus checkpoint 0: {best[1]['scores']['difference']:+.4g} [{low:+.4g}, {high:+.4g}] over windows, "
             f"chosen on these same windows{'' if shown else '; no difference shown'}."
         )
-    policies = json.dumps(["best_fit", "tuned_blend", str(place / POLICY)])
+    rivals = ["tuned_band", "hpa"] if metric == "cost_usd" else ["best_fit", "tuned_blend"]
+    policies = json.dumps([*rivals, str(place / POLICY)])
     typer.echo(f"Judge it on held-out windows: rlsched evaluate {name} --set 'policies={policies}'")

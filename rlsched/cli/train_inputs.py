@@ -6,16 +6,16 @@ which data, machines and splits, ``train.toml`` beside it how to learn from them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rlsched import spec as cards
-from rlsched.agents.spec import TrainSpec
+from rlsched.agents.spec import PpoSpec, TrainSpec
 from rlsched.agents.validate import Validation
 from rlsched.envs.problem import PlacementProblem
 from rlsched.envs.windows import fill_problem, time_problem
@@ -31,6 +31,10 @@ from rlsched.policies.library.terms import world_facts
 from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.state import State
 from rlsched.sim.world import World
+
+if TYPE_CHECKING:
+    from rlsched.agents.course import Outcome
+    from rlsched.cli.train_scaling import PreparedScaling
 
 TRAIN_FILE = "train.toml"
 
@@ -59,8 +63,41 @@ class Prepared:
     facts: dict[str, Any]
     learned_from: dict[str, Any]
 
+    @property
+    def metric(self) -> str:
+        """What validation scores."""
+        return self.validation.metric
 
-def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None) -> Prepared:
+    @property
+    def better(self) -> str:
+        """Its direction."""
+        return self.validation.better
+
+    def learn(self, folder: Path, *, resume: bool, progress: Callable[[str], None]) -> Outcome | None:
+        """Train; see :func:`rlsched.agents.train.train`."""
+        from rlsched.agents.train import train
+
+        return train(
+            self.spec,
+            self.problem,
+            self.validation,
+            folder,
+            resume=resume,
+            facts=self.learned_from,
+            progress=progress,
+        )
+
+    def export(self, path: Path, network: Any, metadata: dict[str, Any]) -> float:
+        """Write the policy file; see :func:`rlsched.agents.export.export_policy`."""
+        from rlsched.agents.export import export_policy, parity
+
+        policy = export_policy(path, network, self.spec.placement.observation, metadata)
+        return parity(network, policy)
+
+
+def prepare(
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
+) -> Prepared | PreparedScaling:
     """Read an experiment to learn from; the test split is not touched.
 
     Parameters
@@ -68,7 +105,7 @@ def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path 
     card : Path
         ``experiment.toml``.
     overrides : sequence of str
-        ``key=value``: keys of ``TrainSpec``, with or without ``train.``, and of the experiment.
+        ``key=value``: keys of ``train.toml``, with or without ``train.``, and of the experiment.
     command : str
         For the record.
     data_root : Path, optional
@@ -76,11 +113,21 @@ def prepare(card: Path, overrides: Sequence[str], command: str, data_root: Path 
     Raises
     ------
     SpecError
-        A card that breaks a rule, an unknown key, no ``train.toml``.
+        A card that breaks a rule, an unknown key, no ``train.toml``, a kind that is not trained.
     """
-    mine, theirs = split_overrides(overrides)
-    if kind_of(card, theirs) != "placement":
-        raise SpecError(f"{card} is of kind {kind_of(card, theirs)!r}: only placement can be trained so far.")
+    from rlsched.cli.train_scaling import prepare_scaling
+
+    kind = kind_of(card, [one for one in overrides if one.startswith("kind=")])
+    if kind == "placement":
+        return prepare_placement(card, overrides, command, data_root)
+    if kind == "scaling":
+        return prepare_scaling(card, overrides, command, data_root)
+    raise SpecError(f"{card} is of kind {kind!r}: placement and scaling can be trained so far.")
+
+
+def prepare_placement(card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None) -> Prepared:
+    """:func:`prepare` for placement."""
+    mine, theirs = split_overrides(overrides, TrainSpec, PlacementExperiment)
     experiment = cards.load(PlacementExperiment, card, theirs).spec
     spec = read_train(card.parent / TRAIN_FILE, mine)
     inputs = read_inputs(experiment, card.parent, data_root)
@@ -120,18 +167,20 @@ def with_versions(provenance: dict[str, Any]) -> dict[str, Any]:
     return {**provenance, "versions": {**provenance["versions"], **{name: version(name) for name in learners}}}
 
 
-def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_overrides(
+    overrides: Sequence[str], mine: type[PpoSpec], theirs: type[cards.Spec]
+) -> tuple[list[str], list[str]]:
     """Those of the training, and those of the experiment."""
-    mine, theirs = [], []
+    learn, rest = [], []
     for text in overrides:
         path, _ = cards.parse_override(text)
         if path[0] == "train":
-            mine.append(text.strip().removeprefix("train."))
-        elif path[0] in TrainSpec.model_fields or path[0] not in PlacementExperiment.model_fields:
-            mine.append(text)  # an unknown key is reported with those of the training
+            learn.append(text.strip().removeprefix("train."))
+        elif path[0] in mine.model_fields or path[0] not in theirs.model_fields:
+            learn.append(text)  # an unknown key is reported with those of the training
         else:
-            theirs.append(text)
-    return mine, theirs
+            rest.append(text)
+    return learn, rest
 
 
 def read_train(path: Path, overrides: Sequence[str]) -> TrainSpec:

@@ -248,6 +248,9 @@ def check_policy(policy: ScalingPolicy | LearnedScaling, world: World) -> None:
         When it needs forecasts, and there are none or none as far ahead as it looks; markets are
         checked by the simulator.
     """
+    if isinstance(policy, LearnedScaling):
+        policy.check_world(world)
+        policy = policy.residual.base
     if policy.kind >= len(world.types):
         raise SpecError(
             f"policy {policy.label!r}: kind must be a type of the card, 0..{len(world.types) - 1}: got {policy.kind}."

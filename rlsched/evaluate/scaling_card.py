@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -13,6 +14,7 @@ from rlsched.evaluate.experiment import BootstrapSpec, Option, ReferencesSpec, S
 from rlsched.evaluate.scaling_metrics import METRICS
 from rlsched.policies.scaling import find_scaling
 from rlsched.policies.scaling.forecasts import HORIZONS, QUANTILES
+from rlsched.policies.scaling.learned import is_learned
 from rlsched.sim.scaling.options import InstanceType, ScalingOptions, Service
 from rlsched.sim.scaling.rules.table import RULES
 from rlsched.spec import Spec
@@ -41,8 +43,9 @@ class ScalingEntry(Spec):
     Parameters
     ----------
     policy : str
-        A rule of ``rlsched.sim.scaling.rules.table.RULES``, its text with numbers (``hpa:target=0.7``), or
-        ``tuned_RULE``: the one ``rlsched tune`` left in the experiment's folder.
+        A rule of ``rlsched.sim.scaling.rules.table.RULES``, its text with numbers (``hpa:target=0.7``),
+        ``tuned_RULE``: the one ``rlsched tune`` left in the experiment's folder, or a trained agent:
+        its name, its folder or its file.
     name : str
         What it is called in tables; the policy's by default.
     """
@@ -53,7 +56,9 @@ class ScalingEntry(Spec):
     @property
     def label(self) -> str:
         """What the policy is called in rows and tables."""
-        return self.name or self.policy
+        if self.name:
+            return self.name
+        return Path(self.policy).stem if is_learned(self.policy) and "/" in self.policy else self.policy
 
     @property
     def tuned_rule(self) -> str:
@@ -68,6 +73,8 @@ class ScalingEntry(Spec):
         if rule != value:
             if rule not in RULES:
                 raise ValueError(f"unknown tuned rule {rule!r}.{did_you_mean(rule, RULES)}")
+            return value
+        if is_learned(value):
             return value
         try:
             find_scaling(value)

@@ -214,7 +214,7 @@ def load_policy(name: str | Path) -> LearnedPolicy:
     if not path.is_file():
         raise PolicyError(f"there is no {FILE} in {path.parent}. Name a trained agent's folder, or the file itself.")
     data = read_bytes(path)
-    session = _open(data, path)
+    session = open_session(data, path)
     metadata = decode(session.get_modelmeta().custom_metadata_map, path)
     _check_signature(session, path)
     settings = _settings(metadata, path)
@@ -240,7 +240,14 @@ def read_bytes(path: Path) -> bytes:
         raise PolicyError(f"cannot read {path}: {error.strerror}.") from None
 
 
-def _open(data: bytes, path: Path) -> Any:
+def open_session(data: bytes, path: Path) -> Any:
+    """An ONNX file as a session on one thread.
+
+    Raises
+    ------
+    PolicyError
+        When it is not ONNX, or cannot be run.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,0 +1,119 @@
+"""From a scaling experiment's card and its ``train.toml`` to what the trainer takes; see ``train_inputs``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlsched import spec as cards
+from rlsched.agents.spec import ScalingTrainSpec
+from rlsched.cli.train_inputs import TRAIN_FILE, split_overrides, with_versions
+from rlsched.envs.scaling_problem import ScalingProblem
+from rlsched.errors import SpecError
+from rlsched.evaluate.experiment import experiment_name
+from rlsched.evaluate.results import file_sha256, origin
+from rlsched.evaluate.scaling import TUNED_FILE, check_policy, load_tuned
+from rlsched.evaluate.scaling_card import TUNED_PREFIX, ScalingExperiment
+from rlsched.evaluate.scaling_inputs import read_inputs
+from rlsched.policies.scaling import find_scaling
+from rlsched.policies.scaling.residual import Residual
+from rlsched.rng import stream_seed
+
+if TYPE_CHECKING:
+    from rlsched.agents.course import Outcome
+    from rlsched.agents.scaling_course import ScalingValidation
+
+
+@dataclass(frozen=True)
+class PreparedScaling:
+    """Everything a training needs, read and checked; fields as those of ``train_inputs.Prepared``."""
+
+    name: str
+    spec: ScalingTrainSpec
+    problem: ScalingProblem
+    validation: ScalingValidation
+    residual: Residual
+    facts: dict[str, Any]
+    learned_from: dict[str, Any]
+
+    metric = "cost_usd"
+    better = "down"
+
+    def learn(self, folder: Path, *, resume: bool, progress: Callable[[str], None]) -> Outcome | None:
+        """Train; see :func:`rlsched.agents.scaling_course.train_scaling`."""
+        from rlsched.agents.scaling_course import train_scaling
+
+        return train_scaling(
+            self.spec,
+            self.problem,
+            self.validation,
+            self.residual,
+            folder,
+            resume=resume,
+            facts=self.learned_from,
+            progress=progress,
+        )
+
+    def export(self, path: Path, network: Any, metadata: dict[str, Any]) -> float:
+        """Write the policy file; see :func:`rlsched.agents.export_scaling.export_scaling`."""
+        from rlsched.agents.export_scaling import export_scaling
+
+        return export_scaling(path, network, self.residual, self.problem.world, metadata)
+
+
+def prepare_scaling(
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
+) -> PreparedScaling:
+    """:func:`rlsched.cli.train_inputs.prepare` for scaling.
+
+    Raises
+    ------
+    SpecError
+        A card that breaks a rule, an unknown key, no ``train.toml``, a metric that is not the cost.
+    """
+    from rlsched.agents.scaling_course import ScalingValidation
+
+    mine, theirs = split_overrides(overrides, ScalingTrainSpec, ScalingExperiment)
+    experiment = cards.load(ScalingExperiment, card, theirs).spec
+    if experiment.main_metric != PreparedScaling.metric:
+        raise SpecError(f"{card}: main_metric must be cost_usd to learn from: got {experiment.main_metric!r}.")
+    path = card.parent / TRAIN_FILE
+    if not path.is_file():
+        raise SpecError(
+            f"there is no {TRAIN_FILE} in {card.parent}: it says how to learn from that experiment. Copy the one of "
+            "scaling-bitbrains and change it."
+        )
+    spec = cards.validate(ScalingTrainSpec, cards.apply_overrides(cards.read_toml(path), mine, {}), str(path))
+    inputs = read_inputs(experiment, data_root)
+    rule = spec.base.removeprefix(TUNED_PREFIX)
+    base = find_scaling(spec.base) if rule == spec.base else load_tuned(card.parent / TUNED_FILE, rule)[0]
+    check_policy(base, inputs.world)
+    residual = Residual(replace(base, name=""), dict(spec.reach), spec.observation)
+    look_back = spec.observation.reach
+    windows = {
+        name: tuple(one for one in inputs.windows[name] if one.lo >= look_back) for name in ("train", "validation")
+    }
+    if not windows["train"] or not windows["validation"]:
+        raise SpecError(
+            f"{card}: no window begins {look_back} intervals after the series: lengthen windows.history, or shorten "
+            "observation.level and observation.lags."
+        )
+    # One policy serves every service, so services that share a window are learned from one by one.
+    alone = tuple(replace(one, rows=(row,)) for one in windows["train"] for row in one.rows)
+    problem = ScalingProblem(inputs.world, alone)
+    streams = [stream_seed(0, "window", one.name) for one in windows["validation"]]
+    facts = {
+        "experiment": experiment_name(card),
+        "learned_on": "train",
+        "selected_on": "validation",
+        "data": list(inputs.sources),
+        "card_sha256": file_sha256(card),
+        "problem_sha256": experiment.problem_sha256,
+        "base": residual.base.text,
+        "provenance": with_versions(origin(command)),
+    }
+    learned = {"data": inputs.sha256, "problem_sha256": experiment.problem_sha256, "base": residual.base.text}
+    validation = ScalingValidation(inputs.world, windows["validation"], streams)
+    return PreparedScaling(experiment_name(card), spec, problem, validation, residual, facts, learned)
