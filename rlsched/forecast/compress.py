@@ -5,9 +5,12 @@ The tools are the libraries' own: onnxruntime's quantiser, ``torch.nn.utils.prun
 
 from __future__ import annotations
 
+import logging
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +39,8 @@ def dynamic(source: Path, path: Path) -> VmForecaster:
     """Weights as int8, activations scaled as they come; onnxruntime's ``quantize_dynamic``."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with replacing(path) as partial, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quantize_dynamic(source, partial, weight_type=QuantType.QInt8)
+    with replacing(path) as partial, _prepared(source) as ready:
+        quantize_dynamic(ready, partial, weight_type=QuantType.QInt8)
         _keep_metadata(source, partial)
     return load_forecaster(path)
 
@@ -62,10 +64,9 @@ def static(source: Path, path: Path, windows: Windows) -> VmForecaster:
             rows = self.left.pop(0)
             return {"past": some.past[rows], "context": some.context[rows]}
 
-    with replacing(path) as partial, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with replacing(path) as partial, _prepared(source) as ready:
         quantize_static(
-            source, partial, Reader(), quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8,
+            ready, partial, Reader(), quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8,
             activation_type=QuantType.QInt8, op_types_to_quantize=["Conv", "Gemm", "MatMul"],
         )  # fmt: skip
         _keep_metadata(source, partial)
@@ -231,6 +232,23 @@ def _own(model: VmForecaster) -> dict[str, Any]:
     """Metadata that an export does not write by itself."""
     written = ("kind", "schema_version", "resources", "length", "min_measured", "horizons", "quantiles", "context")
     return {key: value for key, value in model.metadata.items() if key not in (*written, "step_s", "body")}
+
+
+@contextmanager
+def _prepared(source: Path) -> Iterator[Path]:
+    """The graph with shapes inferred, as the quantiser wants it; its running commentary is switched off."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            ready = Path(folder) / "ready.onnx"
+            quant_pre_process(source, ready, skip_symbolic_shape=True)
+            yield ready
+        finally:
+            logging.disable(before)
 
 
 def _keep_metadata(source: Path, target: Path) -> None:
