@@ -1,8 +1,6 @@
 """Placement in plain, slow, readable Python: the specification the compiled kernel must equal.
 
-Read this one; run the other. When semantics change, this file changes first.
-
-The order of events is ``(time, kind, row)``: departures, then failures and repairs, then a
+Read this one; run the other. When semantics change, this file changes first. The order of events is ``(time, kind, row)``: departures, then failures and repairs, then a
 pass over the waiting tasks if capacity was freed, then arrivals.
 """
 

@@ -1,9 +1,8 @@
 """CSV → checked columns, with every fault named by row and line.
 
-Written twice: pyarrow reads the well-formed file in one go; a row-by-row reader in plain Python
-is the definition. Whenever pyarrow stumbles, or meets a value it should not have accepted, the
-plain reader decides: it raises with the place of the first fault, or, with
-``on_bad_row="skip"``, leaves the row out and counts it.
+Written twice: pyarrow reads the well-formed file in one go; a row-by-row reader in plain Python is the
+definition. Whenever pyarrow stumbles, or meets a value it should not have accepted, that one decides: it
+raises with the place of the first fault, or, with ``on_bad_row="skip"``, leaves the row out and counts it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +23,7 @@ from rlsched.errors import MissingDataError, SpecError, TraceError, did_you_mean
 from rlsched.traces.columns import MAX_QUANTITY, Drop, DropReport
 from rlsched.traces.readers.csv_text import only_plain
 from rlsched.traces.readers.source import Source, quote
+from rlsched.traces.readers.stamps import second_of, seconds_of
 
 Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
@@ -329,7 +328,7 @@ def _read_fast(
         if column.kind == "text":
             values[column.name] = (array.fill_null("") if array.null_count else array).to_numpy()
         elif column.kind == "datetime":
-            seconds = _seconds_of(array)
+            seconds = seconds_of(array)
             if bool((np.isnan(seconds) & ~empty).any()):
                 return None
             values[column.name] = seconds
@@ -346,24 +345,6 @@ def _read_fast(
     return Table(name, np.arange(1, n + 1), 1 + skip, values, missing, rows_read=n)
 
 
-def _seconds_of(array: Any) -> npt.NDArray[np.float64]:
-    import pandas as pd
-
-    text = pd.Series(array.to_numpy(zero_copy_only=False), dtype=object)
-    stamps = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
-    micros = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
-
-
-def _second(text: str) -> float:
-    """One ISO 8601 stamp as seconds since 1970; ValueError holds the rule."""
-    try:
-        stamp = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("an ISO 8601 date and time") from None
-    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
-
-
 def _acceptable(number: npt.NDArray[Any], column: Column) -> bool:
     if number.dtype.kind == "f":
         if not (np.abs(number) <= MAX_QUANTITY).all():  # NaN is not, either
@@ -376,7 +357,7 @@ def _acceptable(number: npt.NDArray[Any], column: Column) -> bool:
 def _value(text: str, column: Column) -> int | float | str:
     if column.kind == "text":
         return text
-    return _second(text) if column.kind == "datetime" else _number(text, column)
+    return second_of(text) if column.kind == "datetime" else _number(text, column)
 
 
 def _number(text: str, column: Column) -> int | float:
