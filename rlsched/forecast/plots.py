@@ -74,6 +74,8 @@ def _fans(answer: Answer, spec: ForecastSpec) -> Any:
         axis.plot(ahead, forecast[row, 0, :, quantiles.index(0.5)], color="tab:blue", lw=1)
         axis.set_title(f"series {windows.series[row]}", fontsize=8)
         axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(rows) :]:
+        axis.set_visible(False)
     step = int(windows.step_s[0])
     figure.suptitle(
         f"{answer.document['experiment']}: {windows.resources[0]}, steps of {step} s; {spec.main}: median, 80 and "
