@@ -83,8 +83,11 @@ class ResidualVecEnv(VecEnv):  # type: ignore[misc]
         )
         self.busy_s = 0.0
         self.ended: list[dict[str, Any]] = []
+        #: Rewards of the last step, USD, not scaled, (N,) float64.
+        self.paid: F64 = np.zeros(n_envs)
         self._scale, self._baseline = reward_scale, baseline
         self._actions: Any = None
+        self.render_mode = None  # stable-baselines3 asks for it
         space: Any = self.offsets.space()
         super().__init__(n_envs, self.episodes.observation_space(), space)
 
@@ -112,6 +115,7 @@ class ResidualVecEnv(VecEnv):  # type: ignore[misc]
         reward = reward.copy()
         if self._baseline is not None:
             reward -= self._baseline[rows, at]
+        self.paid = reward
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         over = self.episodes.over.copy() if ended else np.zeros(self.num_envs, np.bool_)
         if ended:
@@ -165,7 +169,8 @@ def base_rewards(problem: ScalingProblem, residual: Residual) -> F64:
         still = np.zeros((1, len(residual.reach)), np.float32)
         for t in range(window.hi - window.lo):
             env.step_async(still)
-            out[row, t] = env.step_wait()[1][0]
+            env.step_wait()
+            out[row, t] = env.paid[0]
     return out
 
 
