@@ -18,6 +18,7 @@ from rlsched.evaluate.scaling import TUNED_FILE, check_policy, load_tuned
 from rlsched.evaluate.scaling_card import TUNED_PREFIX, ScalingExperiment
 from rlsched.evaluate.scaling_inputs import read_inputs
 from rlsched.policies.scaling import find_scaling
+from rlsched.policies.scaling.forecasts import PooledAr
 from rlsched.policies.scaling.residual import Residual
 from rlsched.rng import stream_seed
 
@@ -37,6 +38,7 @@ class PreparedScaling:
     residual: Residual
     facts: dict[str, Any]
     learned_from: dict[str, Any]
+    forecaster: PooledAr | None
 
     metric = "cost_usd"
     better = "down"
@@ -60,7 +62,7 @@ class PreparedScaling:
         """Write the policy file; see :func:`rlsched.agents.export_scaling.export_scaling`."""
         from rlsched.agents.export_scaling import export_scaling
 
-        return export_scaling(path, network, self.residual, self.problem.world, metadata)
+        return export_scaling(path, network, self.residual, self.problem.world, metadata, self.forecaster)
 
 
 def prepare_scaling(
@@ -116,4 +118,5 @@ def prepare_scaling(
     }
     learned = {"data": inputs.sha256, "problem_sha256": experiment.problem_sha256, "base": residual.base.text}
     validation = ScalingValidation(inputs.world, windows["validation"], streams)
-    return PreparedScaling(experiment_name(card), spec, problem, validation, residual, facts, learned)
+    name, forecaster = experiment_name(card), inputs.forecaster
+    return PreparedScaling(name, spec, problem, validation, residual, facts, learned, forecaster)

@@ -13,7 +13,7 @@ import numpy as np
 from rlsched import assets
 from rlsched.errors import SpecError
 from rlsched.evaluate.scaling_card import ScalingDataSpec, ScalingExperiment
-from rlsched.policies.scaling.forecasts import pooled_ar
+from rlsched.policies.scaling.forecasts import PooledAr
 from rlsched.sim.scaling.demand import resampled, running_jobs, usage_groups
 from rlsched.sim.scaling.world import Window, World
 from rlsched.traces.card import Split, load_card
@@ -53,9 +53,18 @@ class ScalingInputs:
     def world(self) -> World:
         """Demand, services, types and forecasts together."""
         world = World.build(self.demand, self.spec.types, self.spec.service, self.spec.simulation)
+        made = self.forecaster
+        if made is None:
+            return world
+        return world.with_forecast(made.values(world.demand)[:, :-1].copy(), made.horizons, made.quantiles)
+
+    @cached_property
+    def forecaster(self) -> PooledAr | None:
+        """What forecasts, fitted on the train windows; None where the card asks for none."""
         wanted = self.spec.forecast
         if wanted is None:
-            return world
+            return None
+        demand = World.build(self.demand, self.spec.types, self.spec.service, self.spec.simulation).demand
         history = round(self.spec.windows.history) // self.demand.step_s
         # Windows that touch, with their histories, are one stretch: a forecast may look from one into the next.
         fit: list[tuple[int, int, int]] = []
@@ -66,15 +75,7 @@ class ScalingInputs:
                 fit[-1] = (row, fit[-1][1], hi)
             else:
                 fit.append((row, lo, hi))
-        table = pooled_ar(
-            world.demand,
-            fit,
-            step_s=self.demand.step_s,
-            lags=wanted.lags,
-            horizons=wanted.horizons,
-            quantiles=wanted.quantiles,
-        )
-        return world.with_forecast(table.values, table.horizons, table.quantiles)
+        return PooledAr.fit(demand, fit, wanted.lags, wanted.horizons, wanted.quantiles)
 
 
 def read_inputs(spec: ScalingExperiment, data_root: str | Path | None = None) -> ScalingInputs:

@@ -224,6 +224,27 @@ def load_policy(name: str | Path) -> LearnedPolicy:
     return policy
 
 
+def kind_of(name: str | Path) -> str:
+    """The kind that a policy file states; empty where it states none.
+
+    Raises
+    ------
+    PolicyError
+        When the file is not there, or not ONNX.
+    SpecError
+        When there is nothing of that name.
+    """
+    path = find_asset("agents", name)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise PolicyError(f"there is no {FILE} in {path.parent}. Name a trained agent's folder, or the file itself.")
+    session = open_session(read_bytes(path), path)
+    try:
+        return str(json.loads(session.get_modelmeta().custom_metadata_map.get("kind", '""')))
+    except ValueError:
+        return ""
+
+
 def read_bytes(path: Path) -> bytes:
     """The file's bytes, if it is of a size a policy can have.
 

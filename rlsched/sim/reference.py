@@ -1,7 +1,8 @@
 """Placement in plain, slow, readable Python: the specification the compiled kernel must equal.
 
-Read this one; run the other. When semantics change, this file changes first. The order of events is ``(time, kind, row)``: departures, then failures and repairs, then a
-pass over the waiting tasks if capacity was freed, then arrivals.
+Read this one; run the other. When semantics change, this file changes first. The order of events is
+``(time, kind, row)``: departures, then failures and repairs, then a pass over the waiting tasks if
+capacity was freed, then arrivals.
 """
 
 from __future__ import annotations

@@ -7,8 +7,15 @@ plain numpy, for one question at a time; tests hold both together.
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from rlsched.assets import list_assets
+
+#: Kind that a policy file states → module and loader; any other is for the loader of placement to judge.
+LOADERS = {"rlsched scaling policy": ("rlsched.policies.scaling.learned", "load_scaling")}
 
 __all__ = ["load_policy"]
 
@@ -24,19 +31,24 @@ def load_policy(name: str | Path) -> Any:
 
     Returns
     -------
-    Heuristic or LearnedPolicy
-        Both have ``place``, ``place_many`` and ``explain``, and both are accepted wherever the
-        name of a heuristic is.
+    Heuristic, LearnedPolicy, or a policy of another lever
+        The first two have ``place``, ``place_many`` and ``explain``, and are accepted wherever the
+        name of a heuristic is. A trained scaling agent has ``scale``.
 
     Raises
     ------
     PolicyError, SpecError
         There is none of that name, or its file cannot be used.
     """
-    if isinstance(name, Path):
-        from rlsched.policies.learned import load_policy as load_learned
+    from rlsched.policies import POLICIES, find_policy
+    from rlsched.policies.blend import BLEND_PREFIX
+    from rlsched.policies.learned import kind_of
 
-        return load_learned(name)
-    from rlsched.policies import find_policy
-
-    return find_policy(name)
+    text = str(name)
+    if text in POLICIES or text.startswith(BLEND_PREFIX):
+        return find_policy(text)
+    if not isinstance(name, Path) and text not in list_assets("agents") and not re.search(r"[/\\]|\.onnx$", text):
+        return find_policy(text)  # which says what is known
+    kind = kind_of(name)
+    module, loader = LOADERS.get(kind, ("rlsched.policies.learned", "load_policy"))
+    return getattr(import_module(module), loader)(name)

@@ -6,7 +6,6 @@ metadata which rule it moves, what it must be shown and what it learned from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.assets import find_asset, list_assets
 from rlsched.errors import PolicyError, SpecError
 from rlsched.observe.scaling_fields import SCALING_SCHEMA_VERSION, ScalingObservation
-from rlsched.policies.learned import FILE, open_session, read_bytes
+from rlsched.policies.policy_file import PolicyFile, PolicyKind, check_numbers, open_policy
+from rlsched.policies.policy_file import is_learned as is_learned
+from rlsched.policies.scaling.advise import Advice, advise
 from rlsched.policies.scaling.policy import parse_scaling
 from rlsched.policies.scaling.residual import Residual
 from rlsched.spec import validate
@@ -25,9 +25,12 @@ from rlsched.spec import validate
 if TYPE_CHECKING:
     from rlsched.sim.scaling.world import Window, World
 
-KIND = "rlsched scaling policy"
-INPUT, OUTPUT = "observation", "action"
-REQUIRED = ("kind", "schema_version", "fields", "observation", "base", "reach", "step_s", "name")
+KIND = PolicyKind(
+    "rlsched scaling policy",
+    "scaling",
+    SCALING_SCHEMA_VERSION,
+    {"fields": list, "observation": dict, "base": str, "reach": dict, "step_s": int, "name": str},
+)
 F32 = npt.NDArray[np.float32]
 
 
@@ -36,21 +39,17 @@ class LearnedScaling:
 
     Parameters
     ----------
-    name, doc : str
+    file : PolicyFile
     residual : Residual
         The rule it moves.
-    fields : tuple of str
-        What it is shown.
-    metadata : dict
-        Everything the file says of itself, decoded.
-    session : onnxruntime.InferenceSession
     """
 
-    def __init__(
-        self, name: str, doc: str, residual: Residual, fields: tuple[str, ...], metadata: dict[str, Any], session: Any
-    ) -> None:
-        self.name, self.doc, self.residual = name, doc, residual
-        self.fields, self.metadata, self._session = fields, metadata, session
+    def __init__(self, file: PolicyFile, residual: Residual) -> None:
+        self.metadata: dict[str, Any] = file.metadata
+        self.name, self.doc = str(self.metadata["name"]), str(self.metadata.get("doc", ""))
+        self.residual = residual
+        self.fields = tuple(self.metadata["fields"])
+        self._file = file
 
     def actions(self, seen: F32) -> F32:
         """How far each moved number goes, (N, A) float32 in [-1, 1], for observations (N, F) float32.
@@ -60,12 +59,7 @@ class LearnedScaling:
         PolicyError
             When the answer is not a number.
         """
-        answer: F32 = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(seen)})[0]
-        if not np.isfinite(answer).all():
-            raise PolicyError(
-                f"policy {self.name!r} answered something that is not a number: its weights are broken. Train it again."
-            )
-        return answer
+        return self._file.actions(seen)
 
     def check_world(self, world: World) -> None:
         """Refuse a world that shows other fields, or has another interval, than it learned with.
@@ -88,15 +82,72 @@ class LearnedScaling:
                 "learned with."
             )
 
+    def scale(
+        self,
+        history: Any,
+        current: int,
+        *,
+        booting: Sequence[int] | None = None,
+        backlog: float | None = None,
+        lost: float | None = None,
+        wait_s: float | None = None,
+        time_s: float | None = None,
+        capacity: float | None = None,
+        limits: tuple[int, int] | None = None,
+    ) -> Advice:
+        """How many instances the service should have now.
+
+        Needs numpy and onnxruntime only.
+
+        Parameters
+        ----------
+        history : sequence of float, array or Series
+            Demand of every interval so far, oldest first, in the units of ``capacity``; the longer,
+            up to a week, the better the spread of the forecast's errors is known.
+        current : int
+            Instances that serve.
+        booting : sequence of int, optional
+            Those that begin to serve 1, 2, ... intervals after the coming one; none by default.
+        backlog, lost : float, optional
+            Work that waits, units times intervals; units lost in the last interval. 0 by default.
+        wait_s : float, optional
+            Waiting time that most stayed below in the last interval; 0 by default.
+        time_s : float, optional
+            Beginning of the coming interval on the clock it learned with (``time_s`` modulo a week
+            counts); 0 by default.
+        capacity : float, optional
+            Units one instance serves; that it learned with by default.
+        limits : (int, int), optional
+            Fewest and most instances; those it learned with by default.
+
+        Returns
+        -------
+        Advice
+            ``replicas`` and why; ``assumed`` names every default that was taken.
+
+        Raises
+        ------
+        PolicyError
+            A history too short, negative or not finite, another argument that cannot be, or a
+            policy that cannot be asked by itself.
+        """
+        return advise(
+            self,
+            history,
+            current,
+            booting=booting,
+            backlog=backlog,
+            lost=lost,
+            wait_s=wait_s,
+            time_s=time_s,
+            capacity=capacity,
+            limits=limits,
+        )
+
     def run(self, world: World, windows: Sequence[Window], streams: Sequence[int]) -> npt.NDArray[np.float64]:
         """Replay windows; see :meth:`Residual.run`."""
         self.check_world(world)
         return self.residual.run(world, windows, streams, self.actions)
-
-
-def is_learned(name: str) -> bool:
-    """True for what can only be a trained agent: a path, or the name of a packaged one."""
-    return "/" in name or "\\" in name or name.endswith(".onnx") or name in list_assets("agents")
 
 
 def load_scaling(name: str | Path) -> LearnedScaling:
@@ -109,56 +160,14 @@ def load_scaling(name: str | Path) -> LearnedScaling:
     SpecError
         When there is nothing of that name.
     """
-    path = find_asset("agents", name)
-    path = path / FILE if path.is_dir() else path
-    if not path.is_file():
-        raise PolicyError(f"there is no {FILE} in {path.parent}. Name a trained agent's folder, or the file itself.")
-    session = open_session(read_bytes(path), path)
-    metadata = _decode(session.get_modelmeta().custom_metadata_map, path)
-    fields = tuple(metadata["fields"])
-    for what, found, wanted in (
-        ("inputs", session.get_inputs(), (INPUT, ["n", len(fields)])),
-        ("outputs", session.get_outputs(), (OUTPUT, ["n", len(metadata["reach"])])),
-    ):
-        shapes = [(one.name, list(one.shape), one.type) for one in found]
-        if shapes != [(*wanted, "tensor(float)")]:
-            raise PolicyError(f"{path}: the {what} must be {wanted[0]} {wanted[1]}: got {shapes}. Export it again.")
+    file = open_policy(name, KIND)
+    told, path = file.metadata, file.path
+    check_numbers(list(told["reach"].values()), "reach", path)
+    file.check_widths(len(told["fields"]), len(told["reach"]))
     try:
-        base = parse_scaling(metadata["base"])
-        residual = Residual(base, metadata["reach"], validate(ScalingObservation, metadata["observation"], str(path)))
+        base = parse_scaling(told["base"])
+        residual = Residual(base, told["reach"], validate(ScalingObservation, told["observation"], str(path)))
     except (PolicyError, SpecError) as error:
         raise PolicyError(f"{path}: {error} Export it again.") from None
-    policy = LearnedScaling(metadata["name"], str(metadata.get("doc", "")), residual, fields, metadata, session)
-    if not (np.abs(policy.actions(np.zeros((1, len(fields)), np.float32))) <= 1).all():
-        raise PolicyError(f"{path} answers beyond [-1, 1]. Train it again.")
-    return policy
-
-
-def _decode(found: dict[str, str], path: Path) -> dict[str, Any]:
-    absent = [key for key in REQUIRED if key not in found]
-    if absent:
-        raise PolicyError(
-            f"{path} is an ONNX model, but not a scaling policy of rlsched: its metadata lacks {', '.join(absent)}. "
-            "Make one with 'rlsched train' on a scaling experiment."
-        )
-    out = {}
-    for key, text in found.items():
-        try:
-            out[key] = json.loads(text)
-        except ValueError:
-            raise PolicyError(f"{path}: metadata {key} must be JSON: got {text[:60]!r}. Export it again.") from None
-    if out["kind"] != KIND:
-        raise PolicyError(f"{path}: kind must be {KIND!r}: got {out['kind']!r}. This policy is for something else.")
-    if out["schema_version"] != SCALING_SCHEMA_VERSION:
-        raise PolicyError(
-            f"{path}: schema_version must be {SCALING_SCHEMA_VERSION}: got {out['schema_version']!r}. It was trained "
-            "for another version of rlsched; train it again, or install that version."
-        )
-    shapes = {"fields": list, "observation": dict, "base": str, "reach": dict, "step_s": int, "name": str}
-    for key, kind in shapes.items():
-        if not isinstance(out[key], kind) or not out[key]:
-            raise PolicyError(f"{path}: metadata {key} must be a {kind.__name__}: got {out[key]!r}. Export it again.")
-    numbers = out["reach"].values()
-    if not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in numbers):
-        raise PolicyError(f"{path}: metadata reach must hold numbers: got {out['reach']!r}. Export it again.")
-    return out
+    file.probe(len(told["fields"]))
+    return LearnedScaling(file, residual)
