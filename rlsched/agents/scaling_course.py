@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecEnv
 
-from rlsched.agents.checkpoint import Arrays
-from rlsched.agents.course import Course, Outcome, Progress, run_course
-from rlsched.agents.residual import ResidualNetwork, ResidualPolicy
+from rlsched.agents.copies_env import Bool, CopiesVecEnv
+from rlsched.agents.course import Outcome, Progress, run_course
+from rlsched.agents.residual import ResidualNetwork
+from rlsched.agents.residual_course import ResidualCourse
 from rlsched.agents.spec import ScalingTrainSpec
 from rlsched.envs.scaling_actions import RuleOffsets
 from rlsched.envs.scaling_episodes import ScalingEpisodes
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
 from rlsched.policies.scaling.residual import Residual
-from rlsched.rng import stream_seed
 from rlsched.sim.scaling import state as st
 from rlsched.sim.scaling.world import Window, World
 
@@ -47,7 +43,7 @@ class ScalingValidation:
     streams: Sequence[int]
 
 
-class ResidualVecEnv(VecEnv):  # type: ignore[misc]
+class ResidualVecEnv(CopiesVecEnv):
     """``N`` copies of a scaling problem whose actions move a rule, as stable-baselines3 takes them.
 
     Parameters
@@ -63,6 +59,8 @@ class ResidualVecEnv(VecEnv):  # type: ignore[misc]
         variate. Demand does not depend on what was decided, so this changes the variance only.
     """
 
+    episodes: ScalingEpisodes
+
     def __init__(
         self,
         problem: ScalingProblem,
@@ -72,90 +70,37 @@ class ResidualVecEnv(VecEnv):  # type: ignore[misc]
         baseline: F64 | None = None,
     ) -> None:
         settings = ScalingSettings(**residual.observation.model_dump())
-        self.episodes = ScalingEpisodes(problem, settings, n_envs)
+        episodes = ScalingEpisodes(problem, settings, n_envs)
         self.offsets = RuleOffsets(
-            self.episodes,
+            episodes,
             residual.base.rule,
             residual.params,
             dict(residual.reach),
             kind=residual.base.kind,
             spot_share=residual.base.spot_share,
         )
-        self.busy_s = 0.0
-        self.ended: list[dict[str, Any]] = []
         #: Rewards of the last step, USD, not scaled, (N,) float64.
         self.paid: F64 = np.zeros(n_envs)
         self._scale, self._baseline = reward_scale, baseline
-        self._actions: Any = None
-        self.render_mode = None  # stable-baselines3 asks for it
-        space: Any = self.offsets.space()
-        super().__init__(n_envs, self.episodes.observation_space(), space)
+        super().__init__("scaling", episodes, episodes.observation_space(), self.offsets.space(), n_envs)
 
-    def reset(self) -> F32:
-        """Begin the next episode of every copy; of the seed given to `seed` before."""
-        seeds = [seed for seed in self._seeds if seed is not None]
-        if seeds:
-            own = [stream_seed(int(seeds[0]), "scaling", n) for n in range(self.num_envs)]
-            self.episodes.seed(np.array(own, np.int64))
-        self._reset_seeds()
-        self.episodes.begin(np.arange(self.num_envs))
-        return self.episodes.out.copy()
-
-    def step_async(self, actions: Any) -> None:
-        """Keep the actions for `step_wait`."""
-        self._actions = np.asarray(actions, np.float32)
-
-    def step_wait(self) -> Any:
-        """Step every copy; a copy whose window ends begins the next."""
-        began = time.perf_counter()
+    def advance(self, actions: F32) -> tuple[F32, Bool]:
+        """See :class:`CopiesVecEnv`."""
         code = self.episodes.state.code
         at = code.clock[:, st.C_T] - code.clock[:, st.C_LO]
         rows = self.episodes.window.copy()
-        reward, ended = self.episodes.step(self.offsets.native(self._actions))
+        reward, ended = self.episodes.step(self.offsets.native(actions))
         reward = reward.copy()
         if self._baseline is not None:
             reward -= self._baseline[rows, at]
         self.paid = reward
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         over = self.episodes.over.copy() if ended else np.zeros(self.num_envs, np.bool_)
-        if ended:
-            copies = np.flatnonzero(over)
-            done = self.episodes.episode(copies)
-            for i, n in enumerate(copies):
-                last = {key: done[key][i] for key in ("window", "episode_return", "episode_steps")}
-                self.ended.append(last)
-                infos[n] = {
-                    "terminal_observation": self.episodes.out[n].copy(),
-                    "TimeLimit.truncated": True,
-                    "episode": {"r": float(last["episode_return"]), "l": int(last["episode_steps"]), "t": 0.0},
-                }
-            self.episodes.begin(copies)
-        self.busy_s += time.perf_counter() - began
-        return self.episodes.out.copy(), (reward * self._scale).astype(np.float32), over, infos
+        return (reward * self._scale).astype(np.float32), over
 
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The attribute, once a copy."""
-        return [getattr(self, attr_name)] * len(self._rows(indices))
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Not possible: copies share everything that could be set."""
-        raise NotImplementedError("copies of a scaling environment share their attributes")
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Nothing can be called copy by copy."""
-        raise NotImplementedError(f"a scaling environment has no method {method_name!r} of one copy")
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002 - its signature
-        """Never."""
-        return [False] * len(self._rows(indices))
-
-    def _rows(self, indices: Any) -> Sequence[int]:
-        if indices is None:
-            return range(self.num_envs)
-        return [int(indices)] if isinstance(indices, (int, np.integer)) else [int(n) for n in indices]
+    def finished(self, n: int) -> dict[str, Any]:
+        """See :class:`CopiesVecEnv`."""
+        done = self.episodes.episode(np.array([n]))
+        return {key: done[key][0] for key in ("window", "episode_return", "episode_steps")}
 
 
 def base_rewards(problem: ScalingProblem, residual: Residual) -> F64:
@@ -174,7 +119,7 @@ def base_rewards(problem: ScalingProblem, residual: Residual) -> F64:
     return out
 
 
-class ScalingCourse(Course):
+class ScalingCourse(ResidualCourse):
     """Scaling on training windows, judged by cost on validation windows.
 
     Parameters
@@ -192,9 +137,8 @@ class ScalingCourse(Course):
     def __init__(
         self, spec: ScalingTrainSpec, problem: ScalingProblem, validation: ScalingValidation, residual: Residual
     ) -> None:
-        super().__init__(spec, "cost_usd", "down")
+        super().__init__(spec, "cost_usd", "down", len(residual.fields(problem.world)), len(residual.reach))
         self.problem, self.validation, self.residual = problem, validation, residual
-        self.n_inputs = len(residual.fields(problem.world))
 
     def open_env(self) -> ResidualVecEnv:
         """See :class:`Course`."""
@@ -203,56 +147,10 @@ class ScalingCourse(Course):
         baseline = base if self.spec.control_variate else None
         return ResidualVecEnv(self.problem, self.residual, self.spec.n_envs, 1.0 / mean, baseline)
 
-    def new_network(self) -> ResidualNetwork:
-        """See :class:`Course`."""
-        return ResidualNetwork(self.n_inputs, len(self.residual.reach), self.spec.hidden)
-
-    def new_model(self, env: Any, learning_rate: Any) -> PPO:
-        """See :class:`Course`."""
-        spec = self.spec
-        return PPO(
-            ResidualPolicy,
-            env,
-            learning_rate=learning_rate,
-            **spec.ppo,
-            policy_kwargs={"hidden": spec.hidden, "std": spec.std},
-            seed=stream_seed(spec.seed, "ppo") % 2**31,
-            device="cpu",
-        )
-
-    def fit_normaliser(self, network: ResidualNetwork, env: ResidualVecEnv) -> None:
-        """Mean and spread of what is seen while the base rule decides."""
-        env.seed(stream_seed(self.spec.seed, "normaliser") % 2**31)
-        seen = [env.reset()]
-        still = np.zeros((env.num_envs, len(self.residual.reach)), np.float32)
-        for _ in range(self.spec.normaliser_steps):
-            env.step_async(still)
-            seen.append(env.step_wait()[0])
-        network.normalise_by(np.concatenate(seen))
-        env.ended.clear()
-        env.busy_s = 0.0
-
-    def save_env(self, env: ResidualVecEnv) -> Arrays:
-        """See :class:`Course`."""
-        return env.episodes.save()
-
-    def load_env(self, env: ResidualVecEnv, saved: Arrays) -> F32:
-        """See :class:`Course`."""
-        env.episodes.load(saved)
-        return env.episodes.out.copy()
-
     def scores(self, network: ResidualNetwork, *, sampled: bool) -> F64:
         """Cost of each validation window, USD."""
-        noise = np.random.default_rng(stream_seed(self.spec.seed, "sampled validation"))
-
-        def choose(seen: F32) -> npt.NDArray[Any]:
-            with torch.no_grad():
-                mean: npt.NDArray[np.float32] = network.actions(torch.from_numpy(seen.copy())).numpy()
-            if not sampled:
-                return mean
-            return np.clip(mean + self.spec.std * noise.standard_normal(mean.shape), -1.0, 1.0)
-
         judge = self.validation
+        choose = self.chooser(network, sampled=sampled)
         sums = self.residual.run(judge.world, judge.windows, judge.streams, choose)
         cost: F64 = sums[:, :, : len(st.COST)].sum(axis=(1, 2))
         return cost

@@ -140,8 +140,20 @@ class PpoSpec(Spec):
         }
 
 
-class ScalingTrainSpec(PpoSpec):
-    """How a scaling agent is trained; besides what :class:`PpoSpec` says.
+class ResidualSpec(PpoSpec):
+    """How an agent that moves the numbers of a tuned heuristic is trained; besides what :class:`PpoSpec` says.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation of the actions drawn, in shares of the reach.
+    """
+
+    std: float = Field(default=0.1, gt=0, le=1)
+
+
+class ScalingTrainSpec(ResidualSpec):
+    """How a scaling agent is trained; besides what :class:`ResidualSpec` says.
 
     Parameters
     ----------
@@ -149,8 +161,6 @@ class ScalingTrainSpec(PpoSpec):
         Rule that learning starts at: ``tuned_RULE``, or a rule with numbers.
     reach : table parameter → number
         Which of the rule's numbers the agent moves, and how far at most.
-    std : float
-        Standard deviation of the actions drawn, in shares of the reach.
     control_variate : bool
         Subtract what the base rule would have cost at the same step of the same window.
     observation : ScalingObservation
@@ -158,9 +168,28 @@ class ScalingTrainSpec(PpoSpec):
 
     base: str = "tuned_band"
     reach: dict[str, float] = Field(default_factory=lambda: {"k_low": 1.0, "k_width": 1.0})
-    std: float = Field(default=0.1, gt=0, le=1)
     control_variate: bool = True
     observation: ScalingObservation = Field(default_factory=ScalingObservation)
+
+
+class ConsolidationTrainSpec(ResidualSpec):
+    """How a consolidation agent is trained; besides what :class:`ResidualSpec` says.
+
+    Parameters
+    ----------
+    base : str
+        Policy that learning starts at: ``tuned``, ``tuned_FAMILY``, or a policy with numbers as
+        ``tuned.toml`` writes it.
+    reach : table number → [low, high]
+        Which of the policy's numbers the agent moves, and between what ends; the tuned value lies
+        between them.
+    deals : int
+        Ways to deal out the VM sizes of every training window; each is a world to learn in.
+    """
+
+    base: str = "tuned"
+    reach: dict[str, tuple[float, float]]
+    deals: int = Field(default=3, ge=1, le=1000)
 
 
 class TrainSpec(PpoSpec):

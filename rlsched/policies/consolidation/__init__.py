@@ -1,0 +1,1 @@
+"""Consolidation policies that learn: what they move, and the file they come in."""
