@@ -15,8 +15,14 @@ from rlsched.cli.evaluate import Data, Json, Sets
 
 if TYPE_CHECKING:
     from rlsched.agents.course import Outcome
+    from rlsched.cli.train_consolidation import PreparedConsolidation
     from rlsched.cli.train_inputs import Prepared
     from rlsched.cli.train_scaling import PreparedScaling
+
+    Ready = Prepared | PreparedScaling | PreparedConsolidation
+
+#: What an answer is put beside, by the metric that was learned.
+RIVALS = {"cost_usd": ("tuned_band", "hpa"), "weighted_cost_pct": ("tuned", "lr_mmt")}
 
 app = typer.Typer(add_completion=False)
 
@@ -72,7 +78,7 @@ def _begun(folder: Path, seeds: int) -> bool:
     return seeds == 1 or (folder / CHECKPOINT).is_file()
 
 
-def _train_one(ready: Prepared | PreparedScaling, folder: Path, resume: bool, prefix: str) -> dict[str, Any]:
+def _train_one(ready: Ready, folder: Path, resume: bool, prefix: str) -> dict[str, Any]:
     from rlsched.agents.record import leave
     from rlsched.errors import OurBug
 
@@ -83,7 +89,7 @@ def _train_one(ready: Prepared | PreparedScaling, folder: Path, resume: bool, pr
     return leave(folder, ready.spec, outcome, ready.facts, scores_of(ready, outcome), name, ready.export)
 
 
-def scores_of(ready: Prepared | PreparedScaling, outcome: Outcome) -> dict[str, Any]:
+def scores_of(ready: Ready, outcome: Outcome) -> dict[str, Any]:
     """Validation scores of checkpoint 0 and of the chosen one, with paired intervals over windows."""
     import numpy as np
 
@@ -161,6 +167,5 @@ def _print_answer(
             f"Best minus checkpoint 0: {best[1]['scores']['difference']:+.4g} [{low:+.4g}, {high:+.4g}] over windows, "
             f"chosen on these same windows{'' if shown else '; no difference shown'}."
         )
-    rivals = ["tuned_band", "hpa"] if metric == "cost_usd" else ["best_fit", "tuned_blend"]
-    policies = json.dumps([*rivals, str(place / POLICY)])
+    policies = json.dumps([*RIVALS.get(metric, ("best_fit", "tuned_blend")), str(place / POLICY)])
     typer.echo(f"Judge it on held-out windows: rlsched evaluate {name} --set 'policies={policies}'")

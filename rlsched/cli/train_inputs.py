@@ -34,6 +34,7 @@ from rlsched.sim.world import World
 
 if TYPE_CHECKING:
     from rlsched.agents.course import Outcome
+    from rlsched.cli.train_consolidation import PreparedConsolidation
     from rlsched.cli.train_scaling import PreparedScaling
 
 TRAIN_FILE = "train.toml"
@@ -97,7 +98,7 @@ class Prepared:
 
 def prepare(
     card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
-) -> Prepared | PreparedScaling:
+) -> Prepared | PreparedScaling | PreparedConsolidation:
     """Read an experiment to learn from; the test split is not touched.
 
     Parameters
@@ -115,6 +116,7 @@ def prepare(
     SpecError
         A card that breaks a rule, an unknown key, no ``train.toml``, a kind that is not trained.
     """
+    from rlsched.cli.train_consolidation import prepare_consolidation
     from rlsched.cli.train_scaling import prepare_scaling
 
     kind = kind_of(card, [one for one in overrides if one.startswith("kind=")])
@@ -122,7 +124,9 @@ def prepare(
         return prepare_placement(card, overrides, command, data_root)
     if kind == "scaling":
         return prepare_scaling(card, overrides, command, data_root)
-    raise SpecError(f"{card} is of kind {kind!r}: placement and scaling can be trained so far.")
+    if kind == "consolidation":
+        return prepare_consolidation(card, overrides, command, data_root)
+    raise SpecError(f"{card} is of kind {kind!r}: placement, scaling and consolidation can be trained so far.")
 
 
 def prepare_placement(card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None) -> Prepared:

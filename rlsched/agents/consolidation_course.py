@@ -1,0 +1,200 @@
+"""Training a consolidation agent: PPO on the numbers of a tuned policy, from exactly that policy on.
+
+A control variate is left out: after the first different move the cluster is another one, and what
+the tuned policy pays there at the same tick says little about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+
+from rlsched.agents.copies_env import Bool, CopiesVecEnv
+from rlsched.agents.course import Outcome, Progress, run_course
+from rlsched.agents.residual import ResidualNetwork
+from rlsched.agents.residual_course import ResidualCourse
+from rlsched.agents.spec import ConsolidationTrainSpec
+from rlsched.envs.consolidation_episodes import ConsolidationEpisodes
+from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
+from rlsched.envs.consolidation_spaces import observation_space
+from rlsched.errors import SpecError
+from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
+from rlsched.sim.consolidation.meters import Meters
+from rlsched.sim.consolidation.simulate import Simulator
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ConsolidationValidation:
+    """Worlds of the validation split, and what counts there.
+
+    Parameters
+    ----------
+    simulator : Simulator
+    seeds : sequence of int
+        Root seed of the run in each of its worlds.
+    metric : str
+        The less the better.
+    score : callable
+        Meters of all worlds, in order → score of each validation window, (windows,) float64.
+    """
+
+    simulator: Simulator
+    seeds: Sequence[int]
+    metric: str
+    score: Callable[[Sequence[Meters]], F64]
+
+
+def settings_of(residual: ConsolidationResidual, reward: Mapping[str, float], pue: float) -> ConsolidationSettings:
+    """The environment in which a residual's numbers are the action."""
+    parameter, placement_cap, evacuate_below = residual.ranges.values()
+    return ConsolidationSettings(
+        detection=residual.base.detection,
+        selection=residual.base.selection,
+        reward=dict(reward),
+        pue=pue,
+        parameter=parameter,
+        placement_cap=placement_cap,
+        evacuate_below=evacuate_below,
+    )
+
+
+class ConsolidationVecEnv(CopiesVecEnv):
+    """``N`` copies of a consolidation problem whose actions move a policy's numbers, for stable-baselines3.
+
+    Parameters
+    ----------
+    problem : ConsolidationProblem
+        Without forecasts.
+    residual : ConsolidationResidual
+    settings : ConsolidationSettings
+        As :func:`settings_of` makes them.
+    n_envs : int
+    reward_mean, reward_scale : float
+        What is paid is (reward − mean) · scale. Episodes end by time only, so taking a constant off
+        every step changes no preference.
+
+    Raises
+    ------
+    SpecError
+        When the problem has forecasts: a residual is not shown them.
+    """
+
+    episodes: ConsolidationEpisodes
+
+    def __init__(
+        self,
+        problem: ConsolidationProblem,
+        residual: ConsolidationResidual,
+        settings: ConsolidationSettings,
+        n_envs: int,
+        reward_mean: float = 0.0,
+        reward_scale: float = 1.0,
+    ) -> None:
+        if problem.forecast_names:
+            raise SpecError("a consolidation agent is not shown forecasts: leave them out of the problem.")
+        self.residual = residual
+        #: Rewards of the last step, neither moved nor scaled, (N,) float64.
+        self.paid: F64 = np.zeros(n_envs)
+        self._mean, self._scale = reward_mean, reward_scale
+        space = gymnasium.spaces.Box(-1.0, 1.0, (residual.n_actions,), np.float32)
+        episodes = ConsolidationEpisodes(problem, settings, n_envs)
+        super().__init__("consolidation", episodes, observation_space(problem, settings), space, n_envs)
+
+    def advance(self, actions: F32) -> tuple[F32, Bool]:
+        """See :class:`CopiesVecEnv`."""
+        reward, _, over = self.episodes.step(self.residual.numbers(actions))
+        self.paid = reward.copy()
+        return ((reward - self._mean) * self._scale).astype(np.float32), over
+
+    def finished(self, n: int) -> dict[str, Any]:
+        """See :class:`CopiesVecEnv`."""
+        done = self.episodes.episode(n)
+        return {key: done[key] for key in ("window", "episode_return", "episode_steps")}
+
+
+def base_rewards(
+    problem: ConsolidationProblem, residual: ConsolidationResidual, settings: ConsolidationSettings
+) -> F64:
+    """Rewards of the base policy, (steps, worlds), one episode in each world that is drawn."""
+    env = ConsolidationVecEnv(problem, residual, settings, len(problem.worlds))
+    env.seed(0)
+    env.reset()
+    still = np.zeros((env.num_envs, residual.n_actions), np.float32)
+    out = []
+    while not env.ended:
+        env.step_async(still)
+        env.step_wait()
+        out.append(env.paid)
+    return np.stack(out)
+
+
+class ConsolidationCourse(ResidualCourse):
+    """Consolidation on the worlds of the training days, judged on those of the validation days.
+
+    Parameters
+    ----------
+    spec : ConsolidationTrainSpec
+    problem : ConsolidationProblem
+        Worlds of the training split.
+    validation : ConsolidationValidation
+    residual : ConsolidationResidual
+        Where learning starts and how far it may go.
+    settings : ConsolidationSettings
+        As :func:`settings_of` makes them.
+    """
+
+    spec: ConsolidationTrainSpec
+
+    def __init__(
+        self,
+        spec: ConsolidationTrainSpec,
+        problem: ConsolidationProblem,
+        validation: ConsolidationValidation,
+        residual: ConsolidationResidual,
+        settings: ConsolidationSettings,
+    ) -> None:
+        super().__init__(spec, validation.metric, "down", len(FIELDS), residual.n_actions)
+        self.problem, self.validation = problem, validation
+        self.residual, self.settings = residual, settings
+
+    def open_env(self) -> ConsolidationVecEnv:
+        """See :class:`Course`."""
+        base = base_rewards(self.problem, self.residual, self.settings)
+        size = float(np.abs(base).mean())
+        scale = 1.0 / size if size > 0 else 1.0  # worlds that cost nothing need no scale
+        mean = float(base.mean())
+        return ConsolidationVecEnv(self.problem, self.residual, self.settings, self.spec.n_envs, mean, scale)
+
+    def scores(self, network: ResidualNetwork, *, sampled: bool) -> F64:
+        """Score of each validation window."""
+        judge = self.validation
+        worlds = range(len(judge.simulator.worlds))
+        choose = self.chooser(network, sampled=sampled)
+        return judge.score(self.residual.run(judge.simulator, judge.seeds, choose, worlds))
+
+
+def train_consolidation(
+    spec: ConsolidationTrainSpec,
+    problem: ConsolidationProblem,
+    validation: ConsolidationValidation,
+    residual: ConsolidationResidual,
+    settings: ConsolidationSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    stop_after: int | None = None,
+) -> Outcome | None:
+    """Train a consolidation agent; see :class:`ConsolidationCourse` and :func:`rlsched.agents.course.run_course`."""
+    course = ConsolidationCourse(spec, problem, validation, residual, settings)
+    return run_course(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)

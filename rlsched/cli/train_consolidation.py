@@ -1,0 +1,170 @@
+"""From a consolidation experiment's card and its ``train.toml`` to what the trainer takes; see ``train_inputs``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlsched import spec as cards
+from rlsched.agents.spec import ConsolidationTrainSpec
+from rlsched.cli.train_inputs import TRAIN_FILE, split_overrides, with_versions
+from rlsched.envs.consolidation_problem import ConsolidationProblem
+from rlsched.errors import SpecError
+from rlsched.evaluate.consolidation import Windows
+from rlsched.evaluate.consolidation_card import ConsolidationExperiment, PolicyEntry
+from rlsched.evaluate.consolidation_metrics import COST, METRICS, Finished
+from rlsched.evaluate.consolidation_tuned import find_tuned, load_tuned, parse_policy
+from rlsched.evaluate.experiment import experiment_name
+from rlsched.evaluate.results import file_sha256, origin, plain
+from rlsched.policies.consolidation.learned import base_of
+from rlsched.policies.consolidation.residual import ConsolidationResidual
+from rlsched.sim.consolidation.meters import Meters
+from rlsched.sim.consolidation.policy import ConsolidationPolicy
+
+if TYPE_CHECKING:
+    from rlsched.agents.consolidation_course import ConsolidationValidation
+    from rlsched.agents.course import Outcome
+
+#: What of the experiment a checkpoint is tied to.
+TIED = (
+    "traces", "groups", "hosts", "host_mem_mib", "seeds", "semantics", "semantics_options", "pue", "weights",
+    "main_metric",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PreparedConsolidation:
+    """Everything a training needs, read and checked; fields as those of ``train_inputs.Prepared``."""
+
+    name: str
+    spec: ConsolidationTrainSpec
+    problem: ConsolidationProblem
+    validation: ConsolidationValidation
+    residual: ConsolidationResidual
+    reward: dict[str, float]
+    pue: float
+    facts: dict[str, Any]
+    learned_from: dict[str, Any]
+
+    metric = COST
+    better = "down"
+
+    def learn(self, folder: Path, *, resume: bool, progress: Callable[[str], None]) -> Outcome | None:
+        """Train; see :func:`rlsched.agents.consolidation_course.train_consolidation`."""
+        from rlsched.agents.consolidation_course import settings_of, train_consolidation
+
+        return train_consolidation(
+            self.spec,
+            self.problem,
+            self.validation,
+            self.residual,
+            settings_of(self.residual, self.reward, self.pue),
+            folder,
+            resume=resume,
+            facts=self.learned_from,
+            progress=progress,
+        )
+
+    def export(self, path: Path, network: Any, metadata: dict[str, Any]) -> float:
+        """Write the policy file; see :func:`rlsched.agents.export_consolidation.export_consolidation`."""
+        from rlsched.agents.export_consolidation import export_consolidation
+
+        return export_consolidation(path, network, self.residual, int(self.problem.worlds[0].step_s), metadata)
+
+
+def prepare_consolidation(
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
+) -> PreparedConsolidation:
+    """:func:`rlsched.cli.train_inputs.prepare` for consolidation.
+
+    Raises
+    ------
+    SpecError
+        A card that breaks a rule, an unknown key, no ``train.toml``, a metric that is not the cost.
+    """
+    mine, theirs = split_overrides(overrides, ConsolidationTrainSpec, ConsolidationExperiment)
+    experiment = cards.load(ConsolidationExperiment, card, theirs).spec
+    if experiment.main_metric != COST:
+        raise SpecError(f"{card}: main_metric must be {COST} to learn from: got {experiment.main_metric!r}.")
+    path = card.parent / TRAIN_FILE
+    if not path.is_file():
+        raise SpecError(
+            f"there is no {TRAIN_FILE} in {card.parent}: it says how to learn from that experiment. Copy the one of "
+            "consolidation-planetlab and change it."
+        )
+    spec = cards.validate(ConsolidationTrainSpec, cards.apply_overrides(cards.read_toml(path), mine, {}), str(path))
+    residual = ConsolidationResidual(find_base(spec.base, card.parent), spec.reach)
+    train, validation = (Windows(experiment, data_root, split=split) for split in ("train", "validation"))
+    worlds, names = worlds_of(train, range(spec.deals))
+    problem = ConsolidationProblem(worlds, train.semantics, names=names)
+    judge = validation_of(experiment, validation)
+    data = [{"dataset": experiment.traces, "files": {**train.files, **validation.files}}]
+    days = {"train": [day.name for day in train.days], "validation": [day.name for day in validation.days]}
+    facts = {
+        "experiment": experiment_name(card),
+        "learned_on": "train",
+        "selected_on": "validation",
+        "data": data,
+        "days": days,
+        "card_sha256": file_sha256(card),
+        "provenance": with_versions(origin(command)),
+    }
+    tied = plain(experiment.model_dump(include=set(TIED)))
+    learned = {"data": data[0]["files"], "days": days, "base": base_of(residual.base), **tied}
+    return PreparedConsolidation(
+        experiment_name(card), spec, problem, judge, residual, dict(experiment.weights), experiment.pue, facts, learned
+    )
+
+
+def find_base(text: str, folder: Path) -> ConsolidationPolicy:
+    """The policy that learning starts at; ``tuned`` and ``tuned_FAMILY`` are those of the experiment's folder.
+
+    Raises
+    ------
+    SpecError
+        When it is not known, or was not tuned.
+    """
+    entry = PolicyEntry(name=text)
+    if not entry.searched:
+        return parse_policy(text)
+    found = find_tuned(entry, load_tuned(folder))
+    if len(found) != 1:
+        raise SpecError(f"base must be one policy: {text!r} stands for {len(found)}. Use 'tuned', or name its numbers.")
+    return found[0]
+
+
+def worlds_of(windows: Windows, seeds: Sequence[int]) -> tuple[list[Any], list[str]]:
+    """Every window with every way to deal out the VM sizes: worlds and their names, windows first."""
+    found = [
+        (windows.world(day, group, seed), f"{windows.name(day, group)} #{seed}")
+        for day in windows.days
+        for group in range(windows.experiment.groups)
+        for seed in seeds
+    ]
+    return [world for world, _ in found], [name for _, name in found]
+
+
+def validation_of(experiment: ConsolidationExperiment, windows: Windows) -> ConsolidationValidation:
+    """The experiment's own validation windows: its cost, mean over its seeds."""
+    from rlsched.agents.consolidation_course import ConsolidationValidation
+    from rlsched.sim.consolidation.simulate import Simulator
+
+    worlds, _ = worlds_of(windows, experiment.seeds)
+    simulator = Simulator(worlds, windows.semantics)
+    metric: Any = METRICS[COST]
+
+    def score(meters: Sequence[Meters]) -> npt.NDArray[np.float64]:
+        costs = [
+            metric.read(Finished(world, one, simulator.n_ticks, experiment.pue, experiment.weights))
+            for world, one in zip(worlds, meters, strict=True)
+        ]
+        by_window = np.array(costs, np.float64).reshape(-1, len(experiment.seeds))
+        return np.asarray(by_window.mean(axis=1))
+
+    seeds = list(experiment.seeds) * (len(worlds) // len(experiment.seeds))
+    return ConsolidationValidation(simulator, seeds, COST, score)
