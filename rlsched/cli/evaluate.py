@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlsched.errors import MissingDataError
+from rlsched.errors import MissingDataError, SpecError
 
 if TYPE_CHECKING:
     from rlsched.evaluate.results import Document
@@ -29,13 +29,26 @@ PLAIN_WIDTH = 100  # of a file or pipe, which has no width of its own
 
 @app.command()
 def evaluate(
-    experiment: Annotated[str, typer.Argument(help="Name of an experiment, its folder, or its card.")],
+    experiment: Annotated[
+        str | None, typer.Argument(help="Name of an experiment, its folder, or its card; or use --trace.")
+    ] = None,
     set_: Sets = None,
     out: Out = None,
     data: Data = None,
     as_json: Json = False,
+    trace: Annotated[Path | None, typer.Option(help="Tasks of your own, instead of an experiment.")] = None,
+    machines: Annotated[Path | None, typer.Option(help="Machines of your own.")] = None,
+    policies: Annotated[str | None, typer.Option(help="With --trace: names or policy.onnx, with commas.")] = None,
+    reference: Annotated[str | None, typer.Option(help="With --trace: what runs today; the last policy.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Your columns: ours=theirs,... or a card.")] = None,
+    machine_columns: Annotated[str | None, typer.Option(help="The same for --machines.")] = None,
+    windows: Annotated[int | None, typer.Option(help="With --trace: stretches of time; about 10.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="With --trace: of policies that draw; 3.")] = None,
+    price: Annotated[float | None, typer.Option(help="USD an hour of machines without a price.")] = None,
+    power_curve: Annotated[str | None, typer.Option(help="Of machines without one, e.g. hp_ml110_g5.")] = None,
+    fewer: Annotated[bool | None, typer.Option("--fewer/--no-fewer", help="Find how few machines do.")] = None,
 ) -> None:
-    """Run an experiment and say who won, who did not, and by how much.
+    """Run an experiment, or policies on data of your own, and say who won and by how much.
 
     Writes results.json, results.parquet, report.html and the card to --out; an earlier run there
     is replaced. Runs on the test split are noted in test-ledger.jsonl there, which is kept.
@@ -45,7 +58,30 @@ def evaluate(
     rlsched evaluate experiments/placement-openb --set split=validation --out runs/openb
 
     rlsched evaluate placement-demo --set policies=best_fit,fragmentation --json
+
+    rlsched evaluate --trace vms.csv --machines nodes.csv --policies best_fit,kubernetes
     """
+    own = {
+        "machines": machines, "policies": policies, "reference": reference, "columns": columns,
+        "machine_columns": machine_columns, "windows": windows, "seeds": seeds, "price": price,
+        "power_curve": power_curve, "fewer": fewer,
+    }  # fmt: skip
+    if trace is not None:
+        from rlsched.cli.whatif import run_what_if
+
+        for name, given in (("an experiment", experiment), ("--set", set_), ("--data", data)):
+            if given:
+                raise SpecError(f"--trace is for data of your own: leave {name} out ({given}), or leave out --trace.")
+        run_what_if(trace, own, out=out, as_json=as_json)
+        return
+    lonely = next((name for name, given in own.items() if given is not None), None)
+    if lonely is not None:
+        raise SpecError(f"--{lonely.replace('_', '-')} is for data of your own: add --trace FILE, or leave it out.")
+    if experiment is None:
+        raise SpecError(
+            "an experiment is needed, e.g. 'rlsched evaluate placement-demo', or data of your own: "
+            "'rlsched evaluate --trace tasks.csv --machines nodes.csv'."
+        )
     from rlsched.evaluate.experiment import experiment_name
     from rlsched.evaluate.kinds import find_card, kind_of, run_experiment
     from rlsched.evaluate.results import LEDGER, check_out, record_touch, seal, write_run

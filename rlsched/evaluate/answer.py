@@ -84,6 +84,11 @@ def answer(document: Document) -> list[str]:
         be worse than the leader; who lost to whom; controls and bounds; and what limits the
         answer.
     """
+    # What a kind has to say besides, in its own words (a what-if: machines, money and energy).
+    return [*_who_won(document), *document["provenance"].get("remarks", [])]
+
+
+def _who_won(document: Document) -> list[str]:
     provenance = document["provenance"]
     metric = find_metric(provenance.get("main_metric") or "")
     if metric is None:

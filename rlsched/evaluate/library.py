@@ -158,7 +158,7 @@ def evaluate(
         raise SpecError(f"unknown metric {main_metric!r}.{did_you_mean(main_metric, METRICS)}")
     if METRICS[main_metric].better == "none":
         raise SpecError(f"{main_metric} has no better direction, so nobody can win on it. Choose another main_metric.")
-    contestants = _contestants(policies)
+    contestants = contestants_of(policies)
     if options is None:
         measured: Any = "gpu" if int(machines.gpu_count.sum()) else "cpu"
         wanted = any(one.needs_typical for one in contestants)
@@ -224,7 +224,14 @@ def equal_windows(trace: Trace, n: int) -> tuple[Window, ...]:
     return tuple(out)
 
 
-def _contestants(policies: Sequence[Any]) -> list[Contestant]:
+def contestants_of(policies: Sequence[Any]) -> list[Contestant]:
+    """Policies, or names of some, under the names they have in tables.
+
+    Raises
+    ------
+    UserError
+        None at all, an unknown one, or two of one name.
+    """
     if isinstance(policies, str) or not policies:
         raise SpecError(f"policies must be a list of one or more: got {policies!r}.")
     out: list[Contestant] = []
