@@ -37,15 +37,8 @@ PAST = 0.2  # share of the time that only warms up
 WINDOWS = 10
 MIN_TASKS = 30  # arrivals a window should have
 POLICIES = ("best_fit", "dot_product", "first_fit", "kubernetes")
-SHOWN = (
-    "acceptance_share",
-    "cpu_alloc_share",
-    "mem_alloc_share",
-    "gpu_alloc_share",
-    "active_machines",
-    "energy_kwh",
-    "cost_usd",
-)
+_JUDGED = ("active_machines", "energy_kwh", "cost_usd")
+SHOWN = ("acceptance_share", "cpu_alloc_share", "mem_alloc_share", "gpu_alloc_share", *_JUDGED)
 Progress = Callable[[str, float], None]
 
 
@@ -115,9 +108,7 @@ def what_if(
     rejected = rejected_metric(trace, machines)
     # Where nobody ever turns anything away, everybody wins on that; fewer machines in use is then the question.
     main = rejected if any(row[rejected] for row in rows) else "active_machines"
-    known = [
-        name for name in ("active_machines", "energy_kwh", "cost_usd") if all(row[name] is not None for row in rows)
-    ]
+    known = [name for name in _JUDGED if all(row[name] is not None for row in rows)]
     judged = tuple(dict.fromkeys((main, *known)))
     document = assemble(NAME, rows, bootstrap, main, judged, [reference])
     needed = find_fewer(arena, contestants, reference, rejected, bootstrap, part(0.2, 1.0)) if fewer else None
@@ -226,8 +217,8 @@ def split_words(trace: Trace, cut: Sequence[Window]) -> str:
     begin, length = cut[0].start_s, cut[0].stop_s - cut[0].start_s
     warm = format_duration(begin - float(trace.arrive_s[0]))
     return (
-        f"The first {warm} only warm the machines up; what follows is {len(cut)} window{'s' if len(cut) > 1 else ''} of "
-        f"{format_duration(length)}, each played from the first task on."
+        f"The first {warm} only warm the machines up; what follows is {len(cut)} window{'s' if len(cut) > 1 else ''} "
+        f"of {format_duration(length)}, each played from the first task on."
     )
 
 

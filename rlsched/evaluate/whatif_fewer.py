@@ -209,11 +209,8 @@ def find_fewer(
             saved = theirs - mine
             # A mean over the windows that happen to be known would be of another question.
             found = bootstrap.interval((saved if not np.isnan(saved).any() else np.full(1, np.nan))[:, None])
-            rows[one.name] |= {
-                name: plain(found.mean),
-                f"{name}_low": plain(found.low),
-                f"{name}_high": plain(found.high),
-            }
+            ends = {f"{name}_low": plain(found.low), f"{name}_high": plain(found.high)}
+            rows[one.name] |= {name: plain(found.mean), **ends}
     return {
         "metric": metric,
         "reference": reference,

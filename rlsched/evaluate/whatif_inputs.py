@@ -25,6 +25,15 @@ F64 = npt.NDArray[np.float64]
 MOSTLY = 0.5  # more tasks than this that no machine could hold: units, not a tight cluster
 LITTLE = 0.01  # a peak load below this share of the machines is worth a word
 
+#: What a wrong unit looks like, in words → how many times too large CPU and memory are.
+_SLIPS = {
+    "CPU 1,000 times": (1000, 1),
+    "memory 1,024 times": (1, 1024),
+    "CPU 1,000 and memory 1,024 times": (1000, 1024),
+    "memory 1,048,576 times": (1, 2**20),
+    "CPU 1,000 and memory 1,048,576 times": (1000, 2**20),
+}
+
 
 @dataclass(frozen=True)
 class Given:
@@ -109,23 +118,22 @@ def check_units(trace: Trace, machines: Machines) -> list[str]:
     share = never / len(trace)
     out = []
     if share > MOSTLY:
-        hints = [
-            f"{name} would explain it"
-            for name, factor in (
-                ("cpu_unit=mcore instead of cores", (1000, 1, 1)),
-                ("mem_unit=mib instead of gib", (1, 1024, 1)),
-                ("mem_unit=bytes instead of mib", (1, 2**20, 1)),
-                ("mem_unit=kib instead of mib", (1, 1024, 1)),
-            )
-            if _never(asked / np.array(factor), offered) < share * len(trace) / 10
-        ]
+        # Which of the two files is read in the wrong unit cannot be told from here.
+        hint = next(
+            (
+                f": they would fit were the tasks' {words} smaller, or the machines' larger"
+                for words, factor in _SLIPS.items()
+                if _never(asked / np.array((*factor, 1)), offered) < share * len(trace) / 10
+            ),
+            "",
+        )
         row = int(np.argmax(asked[:, 0] / max(1, offered[:, 0].max()) + asked[:, 1] / max(1, offered[:, 1].max())))
         raise TraceError(
             f"machines must be able to hold most tasks: {never:,} of {len(trace):,} of {trace.source} fit on no "
             f"machine of {machines.source}, even an empty one, e.g. {str(trace.task_id[row])!r}, which asks for "
             f"{asked[row, 0]} mcore, {asked[row, 1]} MiB and {asked[row, 2]} GPUs; the largest machine has "
             f"{offered[:, 0].max()} mcore, {offered[:, 1].max()} MiB and {offered[:, 2].max()} GPUs. "
-            f"Check the units of both files{f': {hints[0]}' if hints else ''}."
+            f"Check cpu_unit and mem_unit of both files{hint}."
         )
     if never:
         out.append(

@@ -87,7 +87,8 @@ def _not_known(machines: Machines) -> list[str]:
     unpriced, dark = int(np.isnan(machines.price_per_h).sum()), int((machines.power_curve < 0).sum())
     if unpriced:
         lines.append(
-            f"Money is not known: {unpriced} of {n} machines have no price_per_h. Add the column, or --price USD_AN_HOUR."
+            f"Money is not known: {unpriced} of {n} machines have no price_per_h. Add the column, "
+            "or --price USD_AN_HOUR."
         )
     if dark:
         lines.append(
@@ -100,7 +101,7 @@ def _turned(value: float, low: float | None, high: float | None) -> tuple[float 
     """The ends as seen from the sign of the value."""
     if value >= 0 or low is None or high is None:
         return low, high
-    return -high, -low
+    return 0.0 - high, 0.0 - low  # no minus before a zero
 
 
 def _ends(value: float, low: float | None, high: float | None) -> str:
