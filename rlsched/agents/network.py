@@ -104,7 +104,10 @@ class CandidateScorer(nn.Module):
         around = self.embed_global(g) + self.embed_context(mean)  # (N, H)
         hidden = torch.relu(first + around.unsqueeze(1))
         hidden = torch.relu(self.second(hidden))
-        simple = (x * self.bilinear(g).unsqueeze(1)).sum(dim=-1)  # (N, K)
+        # In double: its large terms nearly cancel, and every runtime has to find the same sum.
+        weight, bias = self.bilinear.weight.double(), self.bilinear.bias.double()
+        slopes = nn.functional.linear(g.double(), weight, bias)  # (N, F)
+        simple = (x.double() * slopes.unsqueeze(1)).sum(dim=-1).to(x.dtype)  # (N, K)
         return self._with_prior(self.score(hidden).squeeze(-1) + simple, candidates, mask)
 
     def values(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
