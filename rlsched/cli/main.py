@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": ("rlsched.cli.bench", "Measure how fast this machine replays, reads and decides."),
     "traces": ("rlsched.cli.traces", "List, describe and convert workload traces."),
     "evaluate": ("rlsched.cli.evaluate", "Run an experiment: who won, who did not, by how much."),
+    "replay": ("rlsched.cli.replay", "Watch one policy on one trace, look at a moment, go on under another."),
     "report": ("rlsched.cli.report", "Rebuild the table and the page of an earlier run."),
     "show": ("rlsched.cli.show", "Show a card's values, and where each came from."),
     "train": ("rlsched.cli.train", "Learn a policy from an experiment's train split and export it."),

@@ -186,7 +186,13 @@ def cut_windows(trace: Trace, count: int | None = None) -> tuple[tuple[Window, .
     cut = tuple(
         Window(0, int(rows[i + 1]), float(edges[i]), float(edges[i + 1]), 0, f"window-{i:02d}") for i in range(n)
     )
-    return cut, trace.take(slice(0, max(1, int(np.searchsorted(trace.arrive_s, begin)))))
+    return cut, past_of(trace)
+
+
+def past_of(trace: Trace) -> Trace:
+    """The tasks of the first fifth of the time: all that typical requests may be learnt from."""
+    first, last = float(trace.arrive_s[0]), float(trace.arrive_s[-1])
+    return trace.take(slice(0, max(1, int(np.searchsorted(trace.arrive_s, first + PAST * (last - first))))))
 
 
 def options_for(trace: Trace, machines: Machines, contestants: Sequence[Contestant]) -> PlacementOptions:

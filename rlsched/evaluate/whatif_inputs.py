@@ -141,7 +141,7 @@ def check_units(trace: Trace, machines: Machines) -> list[str]:
         )
     endless = int((trace.depart_s == UNKNOWN).sum())
     if endless:
-        out.append(f"{endless:,} of {len(trace):,} tasks have no known end: they stay until the last window ends.")
+        out.append(f"{endless:,} of {len(trace):,} tasks have no known end: they stay to the end.")
     for what, amount, capacity, unit in (
         ("CPU", trace.cpu_mcore, machines.cpu_mcore, "cpu_unit"),
         ("memory", trace.mem_mib, machines.mem_mib, "mem_unit"),
