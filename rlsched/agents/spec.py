@@ -185,11 +185,16 @@ class ConsolidationTrainSpec(ResidualSpec):
         between them.
     deals : int
         Ways to deal out the VM sizes of every training window; each is a world to learn in.
+    validation_deals : int, optional
+        The same of every validation window, 0 and up; those of the experiment's ``seeds`` by default.
+        Where a hair's breadth of a number changes which VM moves, one run says little, and choosing
+        on few chooses luck.
     """
 
     base: str = "tuned"
     reach: dict[str, tuple[float, float]]
     deals: int = Field(default=3, ge=1, le=1000)
+    validation_deals: int | None = Field(default=None, ge=1, le=1000)
 
 
 class TrainSpec(PpoSpec):

@@ -102,7 +102,8 @@ def prepare_consolidation(
     train, validation = (Windows(experiment, data_root, split=split) for split in ("train", "validation"))
     worlds, names = worlds_of(train, range(spec.deals))
     problem = ConsolidationProblem(worlds, train.semantics, names=names)
-    judge = validation_of(experiment, validation)
+    seeds = experiment.seeds if spec.validation_deals is None else tuple(range(spec.validation_deals))
+    judge = validation_of(experiment, validation, seeds)
     data = [{"dataset": experiment.traces, "files": {**train.files, **validation.files}}]
     days = {"train": [day.name for day in train.days], "validation": [day.name for day in validation.days]}
     facts = {
@@ -149,12 +150,14 @@ def worlds_of(windows: Windows, seeds: Sequence[int]) -> tuple[list[Any], list[s
     return [world for world, _ in found], [name for _, name in found]
 
 
-def validation_of(experiment: ConsolidationExperiment, windows: Windows) -> ConsolidationValidation:
-    """The experiment's own validation windows: its cost, mean over its seeds."""
+def validation_of(
+    experiment: ConsolidationExperiment, windows: Windows, seeds: Sequence[int]
+) -> ConsolidationValidation:
+    """The experiment's own validation windows: its cost, mean over the seeds that deal out VM sizes."""
     from rlsched.agents.consolidation_course import ConsolidationValidation
     from rlsched.sim.consolidation.simulate import Simulator
 
-    worlds, _ = worlds_of(windows, experiment.seeds)
+    worlds, _ = worlds_of(windows, seeds)
     simulator = Simulator(worlds, windows.semantics)
     metric: Any = METRICS[COST]
 
@@ -163,8 +166,7 @@ def validation_of(experiment: ConsolidationExperiment, windows: Windows) -> Cons
             metric.read(Finished(world, one, simulator.n_ticks, experiment.pue, experiment.weights))
             for world, one in zip(worlds, meters, strict=True)
         ]
-        by_window = np.array(costs, np.float64).reshape(-1, len(experiment.seeds))
+        by_window = np.array(costs, np.float64).reshape(-1, len(seeds))
         return np.asarray(by_window.mean(axis=1))
 
-    seeds = list(experiment.seeds) * (len(worlds) // len(experiment.seeds))
-    return ConsolidationValidation(simulator, seeds, COST, score)
+    return ConsolidationValidation(simulator, list(seeds) * (len(worlds) // len(seeds)), COST, score)

@@ -20,20 +20,24 @@ from rlsched import spec
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.consolidation_bound import DOC, NAME, cost_bound
-from rlsched.evaluate.consolidation_card import HINDSIGHT, ConsolidationExperiment
+from rlsched.evaluate.consolidation_card import HINDSIGHT, ConsolidationExperiment, PolicyEntry
 from rlsched.evaluate.consolidation_days import Day, find_days, split_days
 from rlsched.evaluate.consolidation_metrics import COST, METRICS, Finished, read_metrics
 from rlsched.evaluate.consolidation_tuned import Tuned, find_tuned, load_tuned
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal, summarise
+from rlsched.policies.consolidation.learned import LearnedConsolidation, load_consolidation
+from rlsched.policies.consolidation.residual import NUMBERS
 from rlsched.rng import stream
+from rlsched.sim.consolidation.meters import Meters
 from rlsched.sim.consolidation.policy import ConsolidationPolicy
 from rlsched.sim.consolidation.world import World
 
 __all__ = ["ConsolidationExperiment", "find_days", "run"]
 
 Progress = Callable[[str, float], None]
+Anybody = ConsolidationPolicy | LearnedConsolidation
 
 
 def run(
@@ -68,8 +72,9 @@ def run(
     began = time.monotonic()
     experiment = spec.load(ConsolidationExperiment, card, overrides).spec
     tuned = load_tuned(card.parent) if any(entry.searched for entry in experiment.policies) else None
+    agents = {entry.shown: load_consolidation(entry.name) for entry in experiment.policies if entry.learned}
     windows = Windows(experiment, data_root, progress)
-    rows = play(experiment, windows, tuned)
+    rows = play(experiment, windows, tuned, agents)
     bootstrap = Bootstrap(**experiment.bootstrap.model_dump())
     name, main = experiment_name(card), experiment.main_metric
     names = [entry.shown for entry in experiment.policies]
@@ -111,6 +116,8 @@ def run(
         "bootstrap": experiment.bootstrap.model_dump(),
         "seconds": round(time.monotonic() - began, 1),
     }
+    if agents:
+        provenance["agents"] = {name: describe(agent) for name, agent in agents.items()}
     if main:
         provenance |= {
             "split": experiment.split,
@@ -189,35 +196,45 @@ class Windows:
         )
 
 
-def play(experiment: ConsolidationExperiment, windows: Windows, tuned: Tuned | None) -> list[dict[str, Any]]:
-    """Every policy on every window with every seed."""
+def play(
+    experiment: ConsolidationExperiment,
+    windows: Windows,
+    tuned: Tuned | None,
+    agents: Mapping[str, LearnedConsolidation],
+) -> list[dict[str, Any]]:
+    """Every policy on every window with every seed; agents by the names they are shown under."""
     from rlsched.sim.consolidation.simulate import Simulator
 
-    stands_for = [
-        [entry.policy] if tuned is None or not entry.searched else find_tuned(entry, tuned)
-        for entry in experiment.policies
-    ]
-    policies = list(dict.fromkeys(policy for several in stands_for for policy in several))
+    def candidates(entry: PolicyEntry) -> Sequence[Anybody]:
+        if entry.learned:
+            return [agents[entry.shown]]
+        return [entry.policy] if tuned is None or not entry.searched else find_tuned(entry, tuned)
+
+    stands_for = [candidates(entry) for entry in experiment.policies]
+    everybody = list(dict.fromkeys(one for several in stands_for for one in several))
+    policies = [one for one in everybody if isinstance(one, ConsolidationPolicy)]
     steps = len(windows.days) * experiment.groups * len(experiment.seeds)
-    found: dict[tuple[str, int], dict[ConsolidationPolicy, dict[str, Any]]] = {}
+    found: dict[tuple[str, int], dict[Anybody, dict[str, Any]]] = {}
     for day in windows.days:
         for group in range(experiment.groups):
             name = windows.name(day, group)
             for seed in experiment.seeds:
-                windows.say(f"{name}, seed {seed}: {len(policies)} policies", len(found) / steps)
+                windows.say(f"{name}, seed {seed}: {len(everybody)} policies", len(found) / steps)
                 world = windows.world(day, group, seed)
                 simulator = Simulator(world, windows.semantics)
-                runs = simulator.run(policies, [seed] * len(policies))
+                runs = simulator.run(policies, [seed] * len(policies)) if policies else []
+                meters: dict[Anybody, Meters] = {run.policy: run.meters for run in runs}
+                meters |= {agent: agent.run(simulator, [seed])[0] for agent in agents.values()}
                 found[name, seed] = {
-                    run.policy: {
-                        **_made_of(run.policy, world),
+                    one: {
+                        **_made_of(one, world),
                         **plain(
                             read_metrics(
-                                Finished(world, run.meters, simulator.n_ticks, experiment.pue, experiment.weights)
+                                Finished(world, meters[one], simulator.n_ticks, experiment.pue, experiment.weights)
                             )
                         ),
                     }
-                    for run in runs
+                    for one in everybody
                 }
     windows.say("done", 1.0)
     chosen = {
@@ -261,23 +278,32 @@ def find_bounds(experiment: ConsolidationExperiment, windows: Windows) -> tuple[
     return [Bound(NAME, COST, tuple(windows.names), np.array(values), DOC)], ""
 
 
-def _made_of(policy: ConsolidationPolicy, world: World) -> dict[str, Any]:
+def describe(agent: LearnedConsolidation) -> dict[str, Any]:
+    """A trained agent for provenance: what it moves, and where it is from."""
+    facts = ("base", "reach", "experiment", "learned_on", "selected_on", "days", "scores", "trained_rollouts", "data")
+    known = {key: agent.metadata[key] for key in (*facts, "provenance") if key in agent.metadata}
+    return {"policy": agent.name, "doc": agent.doc, **plain(known)}
+
+
+def _made_of(policy: Anybody, world: World) -> dict[str, Any]:
+    """What a policy is made of; numbers that an agent moves are None."""
+    base, moved = (
+        (policy, ()) if isinstance(policy, ConsolidationPolicy) else (policy.residual.base, policy.residual.reach)
+    )
     return {
-        "detection": policy.detection or policy.name,
-        "selection": policy.selection,
-        "parameter": policy.parameter,
-        "placement_cap": policy.placement_cap,
-        "evacuate_below": policy.evacuate_below,
+        "detection": base.detection or base.name,
+        "selection": base.selection,
+        **{name: None if name in moved else getattr(base, name) for name in NUMBERS},
         "hosts": world.n_hosts,
         "vms": world.n_vms,
     }
 
 
 def _best(
-    several: Sequence[ConsolidationPolicy],
-    found: Mapping[tuple[str, int], Mapping[ConsolidationPolicy, Mapping[str, Any]]],
+    several: Sequence[Anybody],
+    found: Mapping[tuple[str, int], Mapping[Anybody, Mapping[str, Any]]],
     metric: str,
-) -> ConsolidationPolicy:
+) -> Anybody:
     """The one with the best mean; the first on ties."""
     if len(several) == 1:
         return several[0]

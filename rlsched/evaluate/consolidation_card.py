@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from rlsched.errors import SpecError, did_you_mean
 from rlsched.evaluate.consolidation_days import ALL, DAY
 from rlsched.evaluate.consolidation_metrics import METRICS, WEIGHTS
 from rlsched.evaluate.experiment import BootstrapSpec, ReferencesSpec
+from rlsched.policies.policy_file import is_learned
 from rlsched.sim.consolidation.policy import DETECTIONS, SELECTIONS, ConsolidationPolicy
 from rlsched.sim.semantics import Semantics
 from rlsched.spec import Spec
@@ -62,12 +64,13 @@ class PolicyEntry(Spec):
     name : str
         ``"dvfs"``, ``"npa"``, or detection and selection as ``"lr_mmt"``. What ``rlsched tune`` left in
         the experiment's folder: ``"tuned_lr_mmt"``, or ``"tuned"`` for the best family. ``"hindsight"``, a
-        control: of all finalists of that search, the best on the very windows evaluated.
+        control: of all finalists of that search, the best on the very windows evaluated. A trained
+        agent: its name, its folder or its file.
     parameter : float, optional
         Of the detection.
     placement_cap, evacuate_below : float
     label : str
-        What it is called in rows; the name by default.
+        What it is called in rows; the name by default, of a file that without folder and ending.
     """
 
     name: str
@@ -79,7 +82,14 @@ class PolicyEntry(Spec):
     @property
     def shown(self) -> str:
         """What the policy is called in rows and tables."""
-        return self.label or self.name
+        if self.label:
+            return self.label
+        return Path(self.name).stem if self.learned and "/" in self.name else self.name
+
+    @property
+    def learned(self) -> bool:
+        """True for a trained agent."""
+        return not self.name.startswith(TUNED_PREFIX) and is_learned(self.name)
 
     @property
     def family(self) -> str:
@@ -103,14 +113,15 @@ class PolicyEntry(Spec):
         ------
         SpecError
         """
-        if not self.searched:
+        if not self.searched and not self.learned:
             _ = self.policy
             return
         if self.family:
             _ = ConsolidationPolicy(self.family)
         given = [name for name in ("parameter", "placement_cap", "evacuate_below") if name in self.model_fields_set]
         if given:
-            raise SpecError(f"{self.name} has the numbers of tuned.toml: leave {', '.join(given)} out.")
+            whose = "of its own" if self.learned else "of tuned.toml"
+            raise SpecError(f"{self.name} has numbers {whose}: leave {', '.join(given)} out.")
 
 
 class ConsolidationTuneSpec(Spec):

@@ -123,3 +123,50 @@ def test_every_metric_has_a_label_and_the_shipped_card_is_valid() -> None:
     spec = load(ConsolidationExperiment, SHIPPED / "experiment.toml").spec
     assert spec.split == "test"
     assert spec.main_metric == COST
+
+
+def agent(path: Path) -> Path:
+    """An untrained network in a policy file: it moves the tuned numbers a little, at random."""
+    import torch
+
+    from rlsched.agents.export_consolidation import export_consolidation
+    from rlsched.agents.residual import ResidualNetwork
+    from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
+
+    torch.manual_seed(1)
+    network = ResidualNetwork(len(FIELDS), 2, 8)
+    torch.nn.init.normal_(network.act.weight)
+    base = ConsolidationPolicy("lr_mmt", 1.3, 0.6, 0.5)
+    moves = ConsolidationResidual(base, {"parameter": (0.8, 3.0), "placement_cap": (0.2, 1.0)})
+    export_consolidation(path, network, moves, 300, {"name": "tiny", "learned_on": "train"})
+    return path
+
+
+def test_a_trained_agent_is_judged_beside_heuristics(card: Path, tmp_path: Path) -> None:
+    file = agent(tmp_path / "agents" / "mine.onnx")
+    ours = f'policies=["thr_mmt", "tuned", "{file}", {{name = "{file.parent}/mine.onnx", label = "again"}}]'
+    document = run(card, [ours])
+    rows = {name: [row for row in document["rows"] if row["policy"] == name] for name in ("tuned", "mine", "again")}
+    assert len(rows["mine"]) == len(rows["tuned"]) == 8
+    costs = {name: [row[COST] for row in several] for name, several in rows.items()}
+    assert costs["mine"] == costs["again"]
+    assert costs["mine"] != costs["tuned"]
+    assert {(row["detection"], row["parameter"], row["evacuate_below"]) for row in rows["mine"]} == {("lr", None, 0.5)}
+    told = document["provenance"]["agents"]["mine"]
+    assert (told["policy"], told["learned_on"], told["base"]["name"]) == ("tiny", "train", "lr_mmt")
+    assert any({one["a"], one["b"]} == {"mine", "tuned"} for one in document["verdicts"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ('"{folder}/none.onnx"', "no agent '.*none.onnx'"),
+        ('"{folder}/text.onnx"', "is not an ONNX model"),
+        ('{{name = "{folder}/mine.onnx", placement_cap = 0.5}}', "has numbers of its own: leave placement_cap out"),
+    ],
+)
+def test_an_agent_that_cannot_be_is_one_clear_error(card: Path, tmp_path: Path, entry: str, says: str) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    agent(tmp_path / "mine.onnx")
+    with pytest.raises(UserError, match=says):
+        run(card, [f"policies=[{entry.format(folder=tmp_path)}]"])
