@@ -102,17 +102,18 @@ def print_fork(log: Log, branch: Fork, console: Console) -> None:
     for metric, (mine, theirs) in branch.metrics.items():
         unit = metric_unit(metric)
         gap = "" if mine is None or theirs is None else show_difference(metric, theirs - mine)
-        heading = f"{metric_label(metric)}{f' [{unit}]' if unit else ''}"
+        # "rejected [tasks]", but not "used machines [machines]".
+        heading = f"{metric_label(metric)}{f' [{unit}]' if unit and unit not in metric_label(metric) else ''}"
         table.add_row(Text(heading), show_value(metric, mine), show_value(metric, theirs), gap)
     console.print(table)
     if branch.first < 0:
         words = f"All {branch.later:,} later tasks go where they went: the two policies do not differ here."
     else:
-        before, after = log.machine[branch.first], branch.machine[branch.first]
+        before, after = (_machine(log, int(run[branch.first])) for run in (log.machine, branch.machine))
         words = (
             f"{branch.moved:,} of {branch.later:,} later tasks go elsewhere, {str(log.trace.task_id[branch.first])!r} "
-            f"at {format_duration(float(log.trace.arrive_s[branch.first]))} first: {_machine(log, int(before))} becomes "
-            f"{_machine(log, int(after))}."
+            f"at {format_duration(float(log.trace.arrive_s[branch.first]))} first: {before} becomes "
+            f"{after}."
         )
     console.print(words, highlight=False, markup=False)
     console.print(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,8 @@ from rlsched.evaluate.results import plain
 from rlsched.evaluate.whatif import rejected_metric
 from rlsched.evaluate.whatif_log import NOWHERE, Log, open_world, placements, run_on, start
 from rlsched.policies import Heuristic
-from rlsched.sim.simulate import advance_all, decide_all, default_devices, run_tasks
+from rlsched.sim.select import PolicyArrays
+from rlsched.sim.simulate import advance_all, check_over, decide_all, default_devices
 from rlsched.sim.state import State
 from rlsched.sim.world import Window, World
 from rlsched.traces.columns import UNKNOWN
@@ -144,39 +144,45 @@ class Fork:
 def fork(log: Log, at_s: float, other: str) -> Fork:
     """Continue a recorded run from a moment under another policy, and hold both against each other.
 
-    The run up to the moment is played again and must be what the log says, task by task; then
-    its state is copied and each policy plays one copy to the last arrival.
+    The recorded answers are given again up to the moment, and the other policy goes on from the
+    very state they lead to. Then both runs are metered alike, from the moment to the last
+    arrival, by giving their answers once more.
 
     Raises
     ------
     SpecError
         A moment after which no task arrives.
     PolicyError
-        An unknown policy, or one that does not decide as it did when the run was recorded.
+        An unknown policy, or a log that does not fit its own trace and machines.
     """
     check_at(log, at_s)
     last = float(log.trace.arrive_s[-1])
     if at_s >= last:
         raise SpecError(
-            f"--what-if needs tasks that arrive after --at: the last of {log.trace.source} arrives at "
-            f"{format_duration(last)}, got {format_duration(at_s)}."
+            f"--what-if needs tasks that arrive after --at: the last of {log.trace.source} arrives at {last:g} s, got "
+            f"{at_s:g} s."
         )
-    mine = contestants_of([log.policy])[0]
     theirs = contestants_of([other])[0]
-    world = open_world(log.trace, log.machines, [mine, theirs] if other != log.policy else [mine])
+    # Who was recorded matters for one thing only: which device inside a machine it takes.
+    with_gpu = bool((log.trace.gpu_count > 0).any())
+    mine = contestants_of([log.policy])[0] if with_gpu and other != log.policy else theirs
+    world = open_world(log.trace, log.machines, [theirs] if mine is theirs else [mine, theirs])
+    n = int(np.searchsorted(log.trace.arrive_s, at_s, side="right"))
+    # Played on the window that was recorded: a learned policy sees how much was turned away so far.
+    branch = start(world, world.whole, log.seed)
+    answer_again(world, branch, log.machine, _devices(mine, world), until=n)
+    run_on(world, branch, theirs.policy)
+    machine = placements(branch)[0]
     # What happens at the moment belongs to what has been.
     window = Window(0, len(log.trace), math.nextafter(at_s, math.inf), last, 0, "all")
-    state = start(world, window, log.seed)
-    n = int(np.searchsorted(log.trace.arrive_s, at_s, side="right"))
-    bring_to(world, state, mine, log, n)
-    _check_same(log, state, n)
-    branch = state.copy()
-    run_on(world, state, mine.policy)
-    run_on(world, branch, theirs.policy)
-    _check_same(log, state, len(log.trace))
-    machine = placements(branch)[0]
+    both = []
+    for answers, after in ((log.machine, mine), (machine, theirs)):
+        state = start(world, window, log.seed)
+        answer_again(world, state, answers, _devices(mine, world), until=n)
+        answer_again(world, state, answers, _devices(after, world))
+        check_over(state)
+        both.append(Measured.of(world, state, 0))
     away = np.flatnonzero(machine != log.machine)
-    both = [Measured.of(world, one, 0) for one in (state, branch)]
     scarce = rejected_metric(log.trace, log.machines)
     skipped = {"rejected_cpu_share", "rejected_gpu_share"} - {scarce}
     metrics = {
@@ -188,46 +194,39 @@ def fork(log: Log, at_s: float, other: str) -> Fork:
     return Fork(at_s, last, log.policy, other, metrics, first, len(away), len(log.trace) - n, machine)
 
 
-def bring_to(world: World, state: State, one: Contestant, log: Log, n: int) -> None:
-    """Play the first ``n`` tasks as they were recorded, and no further.
+def answer_again(world: World, state: State, machine: I64, devices: PolicyArrays, until: int | None = None) -> None:
+    """Give recorded answers, to the end of the window or up to the last of the first ``until`` tasks.
 
-    A heuristic decides anew. Of a learned policy the recorded answers are given again: it would
-    run on to the end. It turns away only what no machine can hold, so the tasks after the last
-    one it placed need no answer.
+    Stopped, nobody waits for an answer. Tasks among the first ``until`` that come after the last
+    one placed were turned away because nothing could hold them, so whoever goes on turns them
+    away too.
+
+    Raises
+    ------
+    PolicyError
+        When an answer is impossible, so that the log is not of this trace on these machines.
     """
-    if isinstance(one.policy, Heuristic):
-        run_tasks(world, state, one.policy.arrays(), n)
-        return
-    placed = np.flatnonzero(log.machine[:n] != NOWHERE)
-    devices = _devices(one.policy, world)
-    for row in placed.tolist():
+    left = len(machine) if until is None else int((machine[:until] != NOWHERE).sum())
+    while left:
         task = int(advance_all(world, state)[0])
-        if task != row:
-            raise _other_decision(log, min(task, row) if task >= 0 else row)
-        decide_all(world, state, log.machine[row : row + 1], devices)
+        if task < 0:
+            return
+        try:
+            decide_all(world, state, machine[task : task + 1], devices)
+        except PolicyError as error:
+            raise PolicyError(f"a log must fit its own trace and machines: {error} Record the run again.") from None
+        left -= until is None or int(machine[task]) != NOWHERE
+    if until is None:
+        advance_all(world, state)
 
 
-def _devices(policy: Any, world: World) -> Any:
+def _devices(one: Contestant, world: World) -> PolicyArrays:
+    if isinstance(one.policy, Heuristic):
+        return one.policy.arrays()
     from rlsched.observe.placement import device_choice
 
-    settings = getattr(policy, "settings", None)
+    settings = getattr(one.policy, "settings", None)
     return default_devices() if settings is None else device_choice(settings, world)
-
-
-def _check_same(log: Log, state: State, n: int) -> None:
-    machine, devices = placements(state)
-    # A copy that stands still has not yet turned away what comes after its last placement.
-    off = np.flatnonzero((machine[:n] != log.machine[:n]) | (devices[:n] != log.devices[:n]))
-    if off.size:
-        raise _other_decision(log, int(off[0]))
-
-
-def _other_decision(log: Log, row: int) -> PolicyError:
-    return PolicyError(
-        f"policy {log.policy!r} must decide as it did when the run was recorded: it sends task "
-        f"{str(log.trace.task_id[row])!r} elsewhere now. The policy's file or the simulator has changed; record the "
-        "run again."
-    )
 
 
 def _end(log: Log) -> float:
