@@ -132,13 +132,25 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b, equal_nan=True) if floats else np.array_equal(a, b))
 
 
-def check_unique(ids: npt.NDArray[Any], name: str, source: str) -> None:
-    """Refuse ids of which one occurs twice."""
+def repeated(ids: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Mark the second and later rows with the same value."""
     if ids.dtype.kind in "iu" and bool((ids[1:] > ids[:-1]).all()):
-        return  # ascending, as most numbers are: no need to look further
+        return np.zeros(ids.size, bool)  # ascending, as most numbers are: no need to look further
+    if ids.dtype.kind == "O":
+        # Eight bytes an id; a table of the texts themselves would take a hundred.
+        hashes = np.fromiter(map(hash, ids), np.int64, ids.size)
+        hashes.sort()
+        if bool((hashes[1:] > hashes[:-1]).all()):
+            return np.zeros(ids.size, bool)  # equal texts have equal hashes
     import pandas as pd
 
-    again = np.flatnonzero(pd.Series(ids).duplicated().to_numpy())
+    again: npt.NDArray[np.bool_] = pd.Series(ids, dtype=ids.dtype).duplicated().to_numpy()
+    return again
+
+
+def check_unique(ids: npt.NDArray[Any], name: str, source: str) -> None:
+    """Refuse ids of which one occurs twice."""
+    again = np.flatnonzero(repeated(ids))
     twice: Any = ids[again[0]] if again.size else None
     if twice is not None:
         rows = np.flatnonzero(ids == twice)[:3]

@@ -83,13 +83,17 @@ def read(
         Column("deleted"),
     )
     table, sha256 = read_csv_file(path, columns, names=_NAMES, on_bad_row=on_bad_row)
-    import pandas as pd
-
+    nothing = np.zeros(len(table), bool)
+    for name in ("subscription", "deployment"):  # what is done with goes, or the table outweighs its result
+        table.add(name, codes(table[name], nothing)[0].astype(np.int32))
     misspelt = table["category"] == "Unkown"
     table.note(misspelt, "category 'Unkown'", "read as Unknown")
     table.add("category", np.where(misspelt, "Unknown", table["category"]))
-    known = pd.Series(table["category"]).isin(CATEGORIES).to_numpy()
-    table.require("category", known, f"one of {', '.join(CATEGORIES)}")
+    code, texts = codes(table["category"], nothing)
+    table.add("ours.priority", np.array([CATEGORIES.get(text, UNKNOWN) for text in texts], np.int8)[code])
+    del code
+    table.require("category", table["ours.priority"] != UNKNOWN, f"one of {', '.join(CATEGORIES)}")
+    table.forget("category")
     table.require("created", table["created"] >= 0, ">= 0")
     table.require("deleted", table["deleted"] >= table["created"], ">= created")
     table.require_unique("vm")
@@ -98,6 +102,8 @@ def read(
         size = table[f"ours.{name}"]
         table.require(name, size > 0, "a number > 0, or an open bucket such as '>24'")
         table.require(name, table[f"ours.{name}"] <= _LARGEST, f"at most {_LARGEST:,}")
+        table.forget(name)
+        del size
     if len(table) == 0:
         raise TraceError(f"a trace must have at least one VM: {path} has no good row. See the rows' faults.")
     table.sort_by("created")
@@ -106,16 +112,21 @@ def read(
     table.note(still, f"deleted at {window_end_s} or later", "kept with an unknown departure (censored)")
     cpu, mem = table["ours.cores"] * MCORE_PER_CORE, table["ours.memory"] * MIB_PER_GIB
     table.note((cpu != np.ceil(cpu)) | (mem != np.ceil(mem)), "a size that is not whole", "rounded up")
+    table.forget("ours.cores")
+    table.forget("ours.memory")
+    cpu, mem = np.ceil(cpu).astype(np.int64), np.ceil(mem).astype(np.int64)
     arrive, depart, seen = whole_times(table["created"], np.where(still, UNKNOWN, table["deleted"]), table["deleted"])
+    table.forget("created")
+    table.forget("deleted")
     nothing = np.zeros(len(table), bool)
     return Trace(
         task_id=table["vm"],
         arrive_s=arrive,
         depart_s=depart,
         last_seen_s=seen,
-        cpu_mcore=np.ceil(cpu).astype(np.int64),
-        mem_mib=np.ceil(mem).astype(np.int64),
-        priority=pd.Series(table["category"]).map(CATEGORIES).to_numpy().astype(np.int64),
+        cpu_mcore=cpu,
+        mem_mib=mem,
+        priority=table["ours.priority"].astype(np.int64),
         tenant=codes(table["subscription"], nothing)[0],
         group=codes(table["deployment"], nothing)[0],
         source=str(path),

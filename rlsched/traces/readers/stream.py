@@ -28,6 +28,8 @@ from rlsched.traces.readers.table import FIRST_ROWS, Column, Table, read_csv
 
 BLOCK_BYTES = 1 << 23
 WHOLE_BYTES = 1 << 24  # a file that is smaller as stored is held in memory
+_LEAP = 16  # a column that outgrows its room gets at most so many times its size
+_FEW = 10  # texts of a block of which one in so many was there before are held once
 _SHORT_LINE = 1 << 10  # a line is allowed at least so many bytes, however small the blocks
 #: ``progress(file, bytes read, bytes in all)``, of the file as stored.
 Progress = Callable[[str, int, int], None]
@@ -100,6 +102,7 @@ class CsvBlocks:
         self.block_bytes = block_bytes
         self.max_bytes = max_bytes
         self.sha256 = ""
+        self.share = 0.0  # of the file that is read, 0..1
 
     def __iter__(self) -> Iterator[Table]:
         rows = 0
@@ -143,6 +146,7 @@ class CsvBlocks:
             while True:
                 piece = _read(content, self.block_bytes, name)
                 unpacked += len(piece)
+                self.share = raw.done / max(total, 1)
                 if self.max_bytes is not None and unpacked > self.max_bytes:
                     raise too_big(name)
                 progress = _PROGRESS.get()
@@ -195,8 +199,8 @@ def read_csv_file(
     names: Sequence[str] | None = None,
     markers: Sequence[str] = ("",),
     on_bad_row: str = "error",
-    whole_bytes: int = WHOLE_BYTES,
-    block_bytes: int = BLOCK_BYTES,
+    whole_bytes: int | None = None,
+    block_bytes: int | None = None,
 ) -> tuple[Table, str]:
     """Read the named columns of a CSV file of any size; what is kept are those columns, not the file.
 
@@ -207,9 +211,9 @@ def read_csv_file(
     columns, delimiter, names, markers, on_bad_row
         As `table.read_csv`.
     whole_bytes : int
-        A file that is smaller as stored is read at once.
+        A file that is smaller as stored is read at once; ``WHOLE_BYTES`` by default.
     block_bytes : int
-        As `CsvBlocks`.
+        As `CsvBlocks`; ``BLOCK_BYTES`` by default.
 
     Returns
     -------
@@ -221,8 +225,9 @@ def read_csv_file(
     TraceError
         What `table.read_csv` and `source.read_source` raise.
     """
+    least = WHOLE_BYTES if whole_bytes is None else whole_bytes
     with open_file(path) as file:
-        small = os.fstat(file.fileno()).st_size < whole_bytes or file.peek(4)[:4] == ZIP_MAGIC
+        small = os.fstat(file.fileno()).st_size < least or file.peek(4)[:4] == ZIP_MAGIC
     if small:
         source = read_source(path)
         table = read_csv(
@@ -236,10 +241,10 @@ def read_csv_file(
         names=names,
         markers=markers,
         on_bad_row=on_bad_row,
-        block_bytes=block_bytes,
+        block_bytes=BLOCK_BYTES if block_bytes is None else block_bytes,
         max_bytes=max_bytes(),
     )
-    return _joined(list(_shared(blocks, columns)), columns), blocks.sha256
+    return _joined(blocks, columns), blocks.sha256
 
 
 def _shared(blocks: CsvBlocks, columns: Sequence[Column]) -> Iterator[Table]:
@@ -250,32 +255,64 @@ def _shared(blocks: CsvBlocks, columns: Sequence[Column]) -> Iterator[Table]:
     for table in blocks:
         for name, seen in known.items():
             code, texts = pd.factorize(table[name])
-            if 2 * texts.size <= code.size:  # not the ids, of which each is another
+            again = sum(text in seen for text in texts)
+            # Ids, of which each is another, are not looked up beyond those of the first block.
+            if 2 * texts.size <= code.size or _FEW * again >= texts.size or not seen:
                 table.values[name] = np.array([seen.setdefault(text, text) for text in texts], object)[code]
         yield table
 
 
-def _joined(tables: list[Table], columns: Sequence[Column]) -> Table:
-    """One table of many, whose columns are let go one by one."""
+class _Growing:
+    """An array that blocks are appended to; what is not filled yet takes no memory.
+
+    One piece from early on: blocks kept side by side would leave holes of their size in the heap.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.room: npt.NDArray[Any] = np.empty(0, dtype)
+        self.size = 0
+
+    def append(self, values: npt.NDArray[Any], share: float) -> None:
+        """Add a block after which ``share`` of the file is read."""
+        size = self.size + values.size
+        if size > self.room.size:
+            wanted = min(1.05 * size / max(share, 1 / _LEAP), _LEAP * size)
+            room: npt.NDArray[Any] = np.empty(max(int(wanted), size + size // 4), self.room.dtype)
+            room[: self.size] = self.room[: self.size]
+            self.room = room
+        self.room[self.size : size] = values
+        self.size = size
+
+    def whole(self) -> npt.NDArray[Any]:
+        """What was appended."""
+        return self.room[: self.size]
+
+
+def _joined(blocks: CsvBlocks, columns: Sequence[Column]) -> Table:
+    """One table of many."""
     drops: dict[tuple[str, str], Drop] = {}
-    for table in tables:
+    rows = _Growing(np.dtype(np.int64))
+    values: dict[str, _Growing] = {}
+    missing = {column.name: _Growing(np.dtype(bool)) for column in columns}
+    rows_read = 0
+    for table in _shared(blocks, columns):
         for drop in table.drops:
             old = drops.get((drop.rule, drop.action), Drop(drop.rule, drop.action, 0, ()))
-            rows = (*old.rows, *drop.rows)[:FIRST_ROWS]
-            drops[drop.rule, drop.action] = Drop(drop.rule, drop.action, old.count + drop.count, rows)
-
-    def joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        return np.concatenate(parts)
-
-    first = tables[0]
+            first = (*old.rows, *drop.rows)[:FIRST_ROWS]
+            drops[drop.rule, drop.action] = Drop(drop.rule, drop.action, old.count + drop.count, first)
+        rows_read += table.rows_read
+        rows.append(table.rows, blocks.share)
+        for name in missing:
+            values.setdefault(name, _Growing(table[name].dtype)).append(table[name], blocks.share)
+            missing[name].append(table.missing[name], blocks.share)
     return Table(
-        first.name,
-        joined([table.rows for table in tables]),
-        first.first_line,
-        {column.name: joined([table.values.pop(column.name) for table in tables]) for column in columns},
-        {column.name: joined([table.missing.pop(column.name) for table in tables]) for column in columns},
-        on_bad_row=first.on_bad_row,
-        rows_read=sum(table.rows_read for table in tables),
+        table.name,
+        rows.whole(),
+        table.first_line,
+        {name: column.whole() for name, column in values.items()},
+        {name: column.whole() for name, column in missing.items()},
+        on_bad_row=table.on_bad_row,
+        rows_read=rows_read,
         drops=list(drops.values()),
-        ignored=first.ignored,
+        ignored=table.ignored,
     )

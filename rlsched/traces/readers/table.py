@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from rlsched.errors import MissingDataError, SpecError, TraceError, did_you_mean
 from rlsched.traces.columns import MAX_QUANTITY, Drop, DropReport
+from rlsched.traces.nouns.base import repeated
 from rlsched.traces.readers.csv_text import only_plain
 from rlsched.traces.readers.source import Source, quote
 from rlsched.traces.readers.stamps import second_of, seconds_of
@@ -116,10 +117,7 @@ class Table:
 
     def require_unique(self, column: str) -> None:
         """Refuse or drop the second and later rows with the same value."""
-        import pandas as pd
-
-        again = pd.Series(self.values[column]).duplicated().to_numpy()
-        self.require(column, ~again, "unique")
+        self.require(column, ~repeated(self.values[column]), "unique")
 
     def drop(self, rows: Mask, rule: str) -> None:
         """Leave rows out, and count them."""
@@ -157,8 +155,9 @@ class Table:
     def keep(self, which: npt.NDArray[Any]) -> None:
         """Take the given rows (a mask or an order); the caller counts what is gone."""
         self.rows = self.rows[which]
-        self.values = {name: value[which] for name, value in self.values.items()}
-        self.missing = {name: value[which] for name, value in self.missing.items()}
+        for columns in (self.values, self.missing):
+            for name in columns:  # one by one, so that only one is held twice
+                columns[name] = columns[name][which]
 
 
 def read_csv(
