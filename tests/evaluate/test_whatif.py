@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_windows_lie_one_after_the_other_behind_the_first_fifth() -> None:
     assert len(windows) == 6  # 192 tasks after the first fifth, 30 each or more
     assert windows[0].start_s == first + 0.2 * (last - first)
     assert windows[-1].stop_s == last
-    for earlier, later in zip(windows, windows[1:], strict=False):
+    for earlier, later in itertools.pairwise(windows):
         assert earlier.stop_s == later.start_s
     assert float(past.arrive_s[-1]) < windows[0].start_s
 

@@ -32,13 +32,15 @@ def test_odd_names_and_units_of_a_trace_are_recognised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "row", "columns", "settings"),
     [
-        ("job_id,submit_time,run_time,ncpus,mem_mb", "1,5,9,4000,2048", "task_id,arrive_s,duration_s,cpu_mcore,mem_mib", {}),
-        ("pod;start_ms;cpu_millicores;memory_bytes", "p;1772000000000;250;2147483648", "task_id,arrive_s,cpu_mcore,mem_mib",
+        ("job_id,submit_time,run_time,ncpus,mem_mb", "1,5,9,4000,2048",
+         "task_id,arrive_s,duration_s,cpu_mcore,mem_mib", {}),
+        ("pod;start_ms;cpu_millicores;memory_bytes", "p;1772000000000;250;2147483648",
+         "task_id,arrive_s,cpu_mcore,mem_mib",
          {"delimiter": ";", "time_unit": "ms", "time_origin": "first", "mem_unit": "bytes"}),
-        ("instance,created,cores,cpu_usage_avg,ram", "a,0,0.3333,0.5,2.5", "task_id,arrive_s,cpu_mcore,mem_mib",
-         {"cpu_unit": "cores", "mem_unit": "gib", "rounding": "up"}),
-        ("id,arrival,end,requested_cores,gpus,gpu_milli", "1,0,5,2,1,500", "task_id,arrive_s,depart_s,cpu_mcore,gpu_count,gpu_mgpu",
-         {"cpu_unit": "cores"}),
+        ("instance,created,cores,cpu_usage_avg,ram", "a,0,0.3333,0.5,2.5",
+         "task_id,arrive_s,cpu_mcore,mem_mib", {"cpu_unit": "cores", "mem_unit": "gib", "rounding": "up"}),
+        ("id,arrival,end,requested_cores,gpus,gpu_milli", "1,0,5,2,1,500",
+         "task_id,arrive_s,depart_s,cpu_mcore,gpu_count,gpu_mgpu", {"cpu_unit": "cores"}),
     ],
 )  # fmt: skip
 def test_names_of_other_systems_are_recognised(

@@ -132,3 +132,24 @@ def test_a_recorded_run_is_the_run_an_evaluation_plays() -> None:
     state = start(world, world.whole, 0)
     run_on(world, state, contestants_of(["best_fit"])[0].policy)
     np.testing.assert_array_equal(placements(state)[0], record(trace, machines, "best_fit").machine)
+
+
+def test_a_learned_policy_goes_on_from_a_moment_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    """It sees how much was turned away so far, which a window that begins at the moment would forget."""
+    import torch
+    from placement_worlds import GPU_SETTINGS
+
+    from rlsched.agents.export import export_policy
+    from rlsched.agents.network import CandidateScorer
+
+    torch.manual_seed(0)
+    network = CandidateScorer(12, 1.0)
+    torch.nn.init.normal_(network.score.weight, std=1.0)
+    file = tmp_path / "policy.onnx"
+    export_policy(file, network, GPU_SETTINGS.observation, {"name": "toy", "fragmentation": "gpu", "residents": True})
+    run = record(*gpu_files(), str(file))
+    assert (run.machine == -1).any()
+    for at in (600.0, 3000.0):
+        assert fork(run, at, str(file)).moved == 0
+    assert fork(run, 600.0, "worst_fit").moved > 0
+    assert fork(record(*gpu_files(), "worst_fit"), 600.0, str(file)).moved > 0
