@@ -19,8 +19,9 @@ import numpy as np
 from rlsched.errors import TraceError
 from rlsched.traces.columns import Machines
 from rlsched.traces.readers.google_2011_machines import check_reference
-from rlsched.traces.readers.source import first_line, read_source
-from rlsched.traces.readers.table import Column, codes, read_csv
+from rlsched.traces.readers.source import first_line
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, codes
 from rlsched.units import MCORE_PER_CORE
 
 _NAMES = ("machine", "time", "domain_1", "domain_2", "cpu_num", "mem_size", "status")
@@ -52,7 +53,6 @@ def read(path: Path, *, machine_mem_mib: int = 393_216, on_bad_row: str = "error
     TraceError
     """
     check_reference(1, machine_mem_mib)
-    source = read_source(path)
     columns = (
         Column("machine", "text"),
         Column("time"),
@@ -61,7 +61,7 @@ def read(path: Path, *, machine_mem_mib: int = 393_216, on_bad_row: str = "error
         Column("mem_size", "float"),
         Column("status", "text"),
     )
-    table = read_csv(source, columns, names=_NAMES, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(path, columns, names=_NAMES, on_bad_row=on_bad_row)
     table.require("cpu_num", table["cpu_num"] > 0, "> 0")
     table.require("mem_size", (table["mem_size"] > 0) & (table["mem_size"] <= 100), "in 0..100")
     code, _ = codes(table["machine"], np.zeros(len(table), bool))
@@ -84,7 +84,7 @@ def read(path: Path, *, machine_mem_mib: int = 393_216, on_bad_row: str = "error
         mem_mib=np.ceil(mem).astype(np.int64),
         site=site,
         sites=sites,
-        source=source.name,
-        meta={"files": {source.name: source.sha256}, "reference": {"machine_mem_mib": machine_mem_mib}},
+        source=str(path),
+        meta={"files": {str(path): sha256}, "reference": {"machine_mem_mib": machine_mem_mib}},
         report=table.report(),
     )

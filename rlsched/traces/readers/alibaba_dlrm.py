@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from rlsched.traces.columns import MAX_GPUS, MAX_QUANTITY, UNKNOWN, Trace
-from rlsched.traces.readers.source import header_names, read_source
-from rlsched.traces.readers.table import Column, codes, read_csv
+from rlsched.traces.readers.source import header_names
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, codes
 from rlsched.traces.readers.times import whole_times
 from rlsched.units import MCORE_PER_CORE, MGPU_PER_GPU, MIB_PER_GIB
 
@@ -56,8 +57,7 @@ def read(path: Path, *, on_bad_row: str = "error") -> Trace:
     ------
     TraceError
     """
-    source = read_source(path)
-    table = read_csv(source, _COLUMNS, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(path, _COLUMNS, on_bad_row=on_bad_row)
     table.require("role", np.isin(table["role"].astype(str), ("HN", "CN")), "HN or CN")
     for name, factor in (("cpu_request", MCORE_PER_CORE), ("memory_request", MIB_PER_GIB)):
         most = MAX_QUANTITY // factor
@@ -100,7 +100,7 @@ def read(path: Path, *, on_bad_row: str = "error") -> Trace:
         tenant=app,
         group=group,
         group_limit=np.maximum(table["max_instance_per_node"], 0),
-        source=source.name,
-        meta={"files": {source.name: source.sha256}, "columns_ignored": list(table.ignored)},
+        source=str(path),
+        meta={"files": {str(path): sha256}, "columns_ignored": list(table.ignored)},
         report=table.report(),
     )

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rlsched.traces.columns import Demand
-from rlsched.traces.readers.slots import Slots, outside_missing
-from rlsched.traces.readers.source import header_names, read_source
-from rlsched.traces.readers.table import Column, check_choice, read_csv
+from rlsched.traces.columns import Demand, DropReport
+from rlsched.traces.readers.slots import Slots, merge_reports, outside_missing
+from rlsched.traces.readers.source import header_names
+from rlsched.traces.readers.stream import CsvBlocks
+from rlsched.traces.readers.table import Column, check_choice
 
 #: What is added up → its column, and the unit of the rate.
 MEASURES = {
@@ -55,28 +56,30 @@ def read(path: Path, *, step_s: int = 600, measure: str = "requests", on_bad_row
     """
     check_choice("measure", measure, list(MEASURES))
     name, unit = MEASURES[measure]
-    source = read_source(path)
     columns = [Column("gmt_create", "datetime"), Column("predict_type", "text"), Column("predict_status", "text")]
     if name:
         columns.append(Column(name, "float", may_be_empty=True))
-    table = read_csv(source, columns, on_bad_row=on_bad_row)
-    table.note(table["predict_status"] != "SUCCEED", "the request did not succeed", "kept: it was demand")
-    amount = np.ones(len(table))
-    if name:
-        table.require(name, np.isnan(table[name]) | (table[name] >= 0), ">= 0, or empty")
-        table.note(np.isnan(table[name]), f"no {name}", "counted as 0")
-        amount = np.nan_to_num(table[name])
     slots = Slots(step_s, ("amount",))
-    slots.add(table["predict_type"], table["gmt_create"], {"amount": amount})
-    grid = slots.dense(source.name, add_up=True, empty=0.0)
-    rate, report = outside_missing(grid, grid.values["amount"] / step_s, table.report())
+    reports: list[DropReport] = []
+    blocks = CsvBlocks(path, columns, on_bad_row=on_bad_row)
+    for table in blocks:
+        table.note(table["predict_status"] != "SUCCEED", "the request did not succeed", "kept: it was demand")
+        amount = np.ones(len(table))
+        if name:
+            table.require(name, np.isnan(table[name]) | (table[name] >= 0), ">= 0, or empty")
+            table.note(np.isnan(table[name]), f"no {name}", "counted as 0")
+            amount = np.nan_to_num(table[name])
+        slots.add(table["predict_type"], table["gmt_create"], {"amount": amount})
+        reports.append(table.report())
+    grid = slots.dense(str(path), add_up=True, empty=0.0)
+    rate, report = outside_missing(grid, grid.values["amount"] / step_s, merge_reports(reports, several=False))
     return Demand(
         service_id=grid.ids,
         start_s=0,
         step_s=step_s,
         rate=rate,
         unit=unit,
-        source=source.name,
-        meta={"files": {source.name: source.sha256}, "time_origin_s": grid.start_s, "measure": measure},
+        source=str(path),
+        meta={"files": {str(path): blocks.sha256}, "time_origin_s": grid.start_s, "measure": measure},
         report=report,
     )

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rlsched.traces.columns import Demand
-from rlsched.traces.readers.slots import Slots, outside_missing
-from rlsched.traces.readers.source import header_names, read_source
-from rlsched.traces.readers.table import Column, check_choice, read_csv
+from rlsched.traces.columns import Demand, DropReport
+from rlsched.traces.readers.slots import Slots, merge_reports, outside_missing
+from rlsched.traces.readers.source import header_names
+from rlsched.traces.readers.stream import CsvBlocks
+from rlsched.traces.readers.table import Column, check_choice
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 - the signature is the table's
@@ -45,33 +46,35 @@ def read(path: Path, *, step_s: int = 60, by: str = "all", on_bad_row: str = "er
     TraceError
     """
     check_choice("by", by, ("all", "app", "func"))
-    source = read_source(path)
     columns = (
         Column("app", "text"),
         Column("func", "text"),
         Column("end_timestamp", "float"),
         Column("duration", "float"),
     )
-    table = read_csv(source, columns, on_bad_row=on_bad_row)
-    table.require("duration", table["duration"] >= 0, ">= 0")
-    start = table["end_timestamp"] - table["duration"]
-    table.note(start < 0, "started before second 0", "counted before it")
-    label = {
-        "all": np.full(len(table), "all", object),
-        "app": table["app"],
-        "func": table["app"] + "/" + table["func"],
-    }[by]
     slots = Slots(step_s, ("amount",))
-    slots.add(label, start, {"amount": np.ones(len(table))})
-    grid = slots.dense(source.name, add_up=True, empty=0.0)
-    rate, report = outside_missing(grid, grid.values["amount"] / step_s, table.report())
+    reports: list[DropReport] = []
+    blocks = CsvBlocks(path, columns, on_bad_row=on_bad_row)
+    for table in blocks:
+        table.require("duration", table["duration"] >= 0, ">= 0")
+        start = table["end_timestamp"] - table["duration"]
+        table.note(start < 0, "started before second 0", "counted before it")
+        label = {
+            "all": np.full(len(table), "all", object),
+            "app": table["app"],
+            "func": table["app"] + "/" + table["func"],
+        }[by]
+        slots.add(label, start, {"amount": np.ones(len(table))})
+        reports.append(table.report())
+    grid = slots.dense(str(path), add_up=True, empty=0.0)
+    rate, report = outside_missing(grid, grid.values["amount"] / step_s, merge_reports(reports, several=False))
     return Demand(
         service_id=grid.ids,
         start_s=grid.start_s,
         step_s=step_s,
         rate=rate,
         unit="requests/s",
-        source=source.name,
-        meta={"files": {source.name: source.sha256}},
+        source=str(path),
+        meta={"files": {str(path): blocks.sha256}},
         report=report,
     )

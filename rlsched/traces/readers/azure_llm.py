@@ -16,8 +16,9 @@ import numpy as np
 
 from rlsched.traces.columns import Demand
 from rlsched.traces.readers.slots import Slots, merge_reports, outside_missing
-from rlsched.traces.readers.source import first_head, header_names, list_tree, plain_name, read_source
-from rlsched.traces.readers.table import Column, check_choice, read_csv
+from rlsched.traces.readers.source import first_head, header_names, list_tree, plain_name
+from rlsched.traces.readers.stream import CsvBlocks
+from rlsched.traces.readers.table import Column, check_choice
 
 MEASURES = {"requests": "requests/s", "context_tokens": "tokens/s", "generated_tokens": "tokens/s"}
 COLUMNS = (Column("TIMESTAMP", "datetime"), Column("ContextTokens"), Column("GeneratedTokens"))
@@ -56,18 +57,18 @@ def read(path: Path, *, step_s: int = 1, measure: str = "requests", on_bad_row: 
     reports, hashes = [], {}
     paths = list_tree(path) if path.is_dir() else [path]
     for file in paths:
-        source = read_source(file)
-        table = read_csv(source, COLUMNS, on_bad_row=on_bad_row)
-        for name in ("ContextTokens", "GeneratedTokens"):
-            table.require(name, table[name] >= 0, ">= 0")
-        amount = {
-            "requests": np.ones(len(table)),
-            "context_tokens": table["ContextTokens"],
-            "generated_tokens": table["GeneratedTokens"],
-        }[measure]
-        slots.add(np.full(len(table), plain_name(file), object), table["TIMESTAMP"], {"amount": amount})
-        reports.append(table.report())
-        hashes[source.name] = source.sha256
+        blocks = CsvBlocks(file, COLUMNS, on_bad_row=on_bad_row)
+        for table in blocks:
+            for name in ("ContextTokens", "GeneratedTokens"):
+                table.require(name, table[name] >= 0, ">= 0")
+            amount = {
+                "requests": np.ones(len(table)),
+                "context_tokens": table["ContextTokens"],
+                "generated_tokens": table["GeneratedTokens"],
+            }[measure]
+            slots.add(np.full(len(table), plain_name(file), object), table["TIMESTAMP"], {"amount": amount})
+            reports.append(table.report())
+        hashes[str(file)] = blocks.sha256
     grid = slots.dense(str(path), add_up=True, empty=0.0)
     rate, report = outside_missing(grid, grid.values["amount"] / step_s, merge_reports(reports, len(paths) > 1))
     return Demand(

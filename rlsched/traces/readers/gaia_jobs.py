@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from rlsched.traces.columns import MAX_QUANTITY, Trace
-from rlsched.traces.readers.source import header_names, read_source
-from rlsched.traces.readers.table import Column, read_csv
+from rlsched.traces.readers.source import header_names
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column
 from rlsched.units import MCORE_PER_CORE, SECONDS_PER_HOUR
 
 _LONGEST_H = 10**9  # an hour count beyond it is no time
@@ -44,9 +45,8 @@ def read(path: Path, *, on_bad_row: str = "error") -> Trace:
     ------
     TraceError
     """
-    source = read_source(path)
     columns = (Column("arrival_time", "float"), Column("length", "float"), Column("cpus", "float"))
-    table = read_csv(source, columns, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(path, columns, on_bad_row=on_bad_row)
     for name, zero in (("arrival_time", True), ("length", False)):
         good = (table[name] > 0) | (zero & (table[name] == 0))
         table.require(
@@ -69,7 +69,7 @@ def read(path: Path, *, on_bad_row: str = "error") -> Trace:
         depart_s=start + np.rint(life).astype(np.int64),
         cpu_mcore=np.ceil(cpu).astype(np.int64),
         mem_mib=np.zeros(len(table), np.int64),
-        source=source.name,
-        meta={"files": {source.name: source.sha256}},
+        source=str(path),
+        meta={"files": {str(path): sha256}},
         report=table.report(),
     )

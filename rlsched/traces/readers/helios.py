@@ -16,8 +16,9 @@ import numpy as np
 from rlsched.errors import TraceError
 from rlsched.traces.columns import Demand, Drop, DropReport
 from rlsched.traces.readers.slots import Slots, gridded, merge_reports
-from rlsched.traces.readers.source import header_names, list_tree, read_head, read_source
-from rlsched.traces.readers.table import Column, check_choice, read_csv
+from rlsched.traces.readers.source import header_names, list_tree, read_head
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, check_choice
 
 STEP_S = 60
 #: What is asked for → the columns that are added up, and their unit.
@@ -69,16 +70,15 @@ def read(path: Path, *, measure: str = "gpus_in_use", on_bad_row: str = "error")
         if path.is_dir() and not set(header_names(read_head(file))) >= _MARKS:
             left += 1
             continue
-        source = read_source(file)
         columns = [Column("time", "datetime"), *(Column(name, "float") for name in names)]
-        table = read_csv(source, columns, on_bad_row=on_bad_row)
+        table, sha256 = read_csv_file(file, columns, on_bad_row=on_bad_row)
         for name in names:
             table.require(name, table[name] >= 0, ">= 0")
         table.sort_by("time")
         cluster = np.full(len(table), file.absolute().parent.name, object)
         slots.add(cluster, table["time"], {"value": np.sum([table[name] for name in names], axis=0)})
         reports.append(table.report())
-        hashes[source.name] = source.sha256
+        hashes[str(file)] = sha256
     if not reports:
         raise TraceError(f"a folder must hold sequences of virtual clusters: {path} holds none. Name another folder.")
     grid = slots.dense(str(path))

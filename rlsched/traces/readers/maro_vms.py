@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from rlsched.traces.columns import MAX_QUANTITY, Trace
-from rlsched.traces.readers.source import header_names, read_source
-from rlsched.traces.readers.table import Column, codes, read_csv
+from rlsched.traces.readers.source import header_names, read_head
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, codes
 from rlsched.units import MCORE_PER_CORE, MIB_PER_GIB
 
 TICK_S = 300
@@ -51,10 +52,9 @@ def read(path: Path, *, tick_s: int = TICK_S, on_bad_row: str = "error") -> Trac
     ------
     TraceError
     """
-    source = read_source(path)
-    lifetime = "vmlifetime" in header_names(source.data[:4096])
+    lifetime = "vmlifetime" in header_names(read_head(path))
     columns = (*_COLUMNS, Column("vmlifetime")) if lifetime else _COLUMNS
-    table = read_csv(source, columns, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(path, columns, on_bad_row=on_bad_row)
     table.require("vmcreated", table["vmcreated"] >= 0, ">= 0")
     table.require("vmdeleted", table["vmdeleted"] >= table["vmcreated"], ">= vmcreated")
     if lifetime:
@@ -74,7 +74,7 @@ def read(path: Path, *, tick_s: int = TICK_S, on_bad_row: str = "error") -> Trac
         priority=table["vmcategory"],
         tenant=codes(table["subscriptionid"], nothing)[0],
         group=codes(table["deploymentid"], nothing)[0],
-        source=source.name,
-        meta={"files": {source.name: source.sha256}, "tick_s": tick_s, "memory_unit": "1 GB of the source is 1 GiB"},
+        source=str(path),
+        meta={"files": {str(path): sha256}, "tick_s": tick_s, "memory_unit": "1 GB of the source is 1 GiB"},
         report=table.report(),
     )

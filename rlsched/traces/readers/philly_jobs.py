@@ -16,8 +16,9 @@ import numpy as np
 
 from rlsched.errors import SpecError
 from rlsched.traces.columns import MAX_GPUS, Drop, DropReport, Trace
-from rlsched.traces.readers.source import header_names, read_source
-from rlsched.traces.readers.table import Column, codes, read_csv
+from rlsched.traces.readers.source import header_names
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, codes
 from rlsched.traces.readers.times import whole_number, whole_times
 from rlsched.units import MGPU_PER_GPU
 
@@ -61,8 +62,7 @@ def read(path: Path, *, gpus_per_machine: int = 8, on_bad_row: str = "error") ->
         or not 1 <= gpus_per_machine <= MAX_GPUS
     ):
         raise SpecError(f"gpus_per_machine must be in 1..{MAX_GPUS}: got {gpus_per_machine!r}.")
-    source = read_source(path)
-    table = read_csv(source, _COLUMNS, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(path, _COLUMNS, on_bad_row=on_bad_row)
     table.require("duration", table["duration"] >= 0, ">= 0")
     table.require("num_gpus", (table["num_gpus"] > 0) & (table["num_gpus"] <= 10_000), "in 1..10000")
     table.sort_by("timestamp")
@@ -95,9 +95,9 @@ def read(path: Path, *, gpus_per_machine: int = 8, on_bad_row: str = "error") ->
         gpu_mgpu=np.full(job.size, MGPU_PER_GPU),
         tenant=tenant[job],
         group=job,
-        source=source.name,
+        source=str(path),
         meta={
-            "files": {source.name: source.sha256},
+            "files": {str(path): sha256},
             "time_origin_s": whole_number(float(table["timestamp"][0])),
             "tenants": list(names),
             "gpus_per_machine": gpus_per_machine,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rlsched.errors import SpecError, TraceError
 from rlsched.traces.columns import F64, I64, Drop, DropReport
+from rlsched.traces.readers.table import FIRST_ROWS
 
 _SPAN = 1 << 40  # slots a series may lie in
 _PAGE = 64  # slots a page; a stretch of a series wastes less than two of them
@@ -348,7 +349,7 @@ def merge_reports(reports: Sequence[DropReport], several: bool) -> DropReport:
         for drop in report.drops:
             key = (drop.rule, drop.action)
             counts[key] = counts.get(key, 0) + drop.count
-            first.setdefault(key, () if several else drop.rows)
+            first[key] = () if several else (*first.get(key, ()), *drop.rows)[:FIRST_ROWS]
     return DropReport(
         sum(report.rows_read for report in reports),
         sum(report.rows_kept for report in reports),

@@ -74,9 +74,12 @@ class CsvBlocks:
     columns, delimiter, names, markers, on_bad_row
         As `table.read_csv`. A quoted field that holds a line end must be shorter than four blocks.
     block_bytes : int
-        About how much is unpacked at a time.
+        About how much is unpacked at a time; ``BLOCK_BYTES`` by default.
     max_bytes : int, optional
         Refuse a file that unpacks to more.
+    lines : callable, optional
+        Turns whole lines of the file into rows of a CSV, or into nothing (a comment);
+        messages then count the lines that are left.
 
     Raises
     ------
@@ -93,13 +96,15 @@ class CsvBlocks:
         names: Sequence[str] | None = None,
         markers: Sequence[str] = ("",),
         on_bad_row: str = "error",
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int | None = None,
         max_bytes: int | None = None,
+        lines: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self.path = path
         self.columns = columns
         self.delimiter, self.names, self.markers, self.on_bad_row = delimiter, names, markers, on_bad_row
-        self.block_bytes = block_bytes
+        self.block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
+        self.lines = lines
         self.max_bytes = max_bytes
         self.sha256 = ""
         self.share = 0.0  # of the file that is read, 0..1
@@ -107,7 +112,7 @@ class CsvBlocks:
     def __iter__(self) -> Iterator[Table]:
         rows = 0
         header = b""
-        for block in self._blocks():
+        for block in self._blocks() if self.lines is None else filter(None, map(self.lines, self._blocks())):
             if self.names is None and not header:
                 header = block.split(b"\n", 1)[0].rstrip(b"\r\n") + b"\n"
                 if not block[len(header) :].strip(b"\r\n"):
@@ -117,12 +122,14 @@ class CsvBlocks:
                 table = self._table(header + block, rows)
             rows += table.rows_read
             yield table
+        if rows == 0 and self.lines is not None:
+            raise no_rows(self.path)
         if rows == 0:
             self._table(header, 0)  # raises: there is only a header
 
     def _table(self, data: bytes, first_row: int) -> Table:
         return read_csv(
-            Source(str(self.path), data, ""),
+            Source(_named(self.path, self.lines), data, ""),
             self.columns,
             delimiter=self.delimiter,
             names=self.names,
@@ -137,6 +144,11 @@ class CsvBlocks:
         with open_file(self.path) as file:
             total = os.fstat(file.fileno()).st_size
             raw = _Hashing(file)
+            if file.peek(4)[:4] == ZIP_MAGIC:  # its index is at its end: it is held in memory
+                source = read_source(self.path)
+                self.sha256, self.share = source.sha256, 1.0
+                yield source.data
+                return
             packed = file.peek(2)[:2] == GZIP_MAGIC
             stored = io.BufferedReader(raw, 1 << 20)  # type: ignore[type-var]
             content: io.BufferedIOBase = gzip.GzipFile(fileobj=stored) if packed else stored
@@ -178,6 +190,15 @@ class CsvBlocks:
                 raise TraceError(f"a trace file must not be empty: {name} holds nothing. Download or write it again.")
 
 
+def _named(path: Path, lines: Callable[[bytes], bytes] | None) -> str:
+    return str(path) if lines is None else f"{path} without its comments"
+
+
+def no_rows(path: Path) -> TraceError:
+    """The error for a file of which no line is a row."""
+    return TraceError(f"a trace file must have rows: {path} has only comments. Download it again.")
+
+
 def _read(content: io.BufferedIOBase, size: int, name: str) -> bytes:
     try:
         return content.read(size)
@@ -201,6 +222,7 @@ def read_csv_file(
     on_bad_row: str = "error",
     whole_bytes: int | None = None,
     block_bytes: int | None = None,
+    lines: Callable[[bytes], bytes] | None = None,
 ) -> tuple[Table, str]:
     """Read the named columns of a CSV file of any size; what is kept are those columns, not the file.
 
@@ -210,10 +232,12 @@ def read_csv_file(
         Plain, gzip, or a zip of one file (which is held in memory).
     columns, delimiter, names, markers, on_bad_row
         As `table.read_csv`.
+    lines : callable, optional
+        As `CsvBlocks`.
     whole_bytes : int
         A file that is smaller as stored is read at once; ``WHOLE_BYTES`` by default.
     block_bytes : int
-        As `CsvBlocks`; ``BLOCK_BYTES`` by default.
+        As `CsvBlocks`.
 
     Returns
     -------
@@ -230,8 +254,11 @@ def read_csv_file(
         small = os.fstat(file.fileno()).st_size < least or file.peek(4)[:4] == ZIP_MAGIC
     if small:
         source = read_source(path)
+        rows = source if lines is None else Source(_named(path, lines), lines(source.data), "")
+        if not rows.data:
+            raise no_rows(path)
         table = read_csv(
-            source, columns, delimiter=delimiter, names=names, markers=markers, on_bad_row=on_bad_row
+            rows, columns, delimiter=delimiter, names=names, markers=markers, on_bad_row=on_bad_row
         )  # fmt: skip
         return table, source.sha256
     blocks = CsvBlocks(
@@ -241,8 +268,9 @@ def read_csv_file(
         names=names,
         markers=markers,
         on_bad_row=on_bad_row,
-        block_bytes=BLOCK_BYTES if block_bytes is None else block_bytes,
+        block_bytes=block_bytes,
         max_bytes=max_bytes(),
+        lines=lines,
     )
     return _joined(blocks, columns), blocks.sha256
 

@@ -26,8 +26,8 @@ import numpy as np
 
 from rlsched.errors import TraceError
 from rlsched.traces.columns import UNKNOWN, Trace
-from rlsched.traces.readers.source import Source, read_source
-from rlsched.traces.readers.table import Column, Table, check_choice, read_csv
+from rlsched.traces.readers.stream import read_csv_file
+from rlsched.traces.readers.table import Column, Table, check_choice
 from rlsched.traces.readers.times import whole_times
 from rlsched.units import MCORE_PER_CORE
 
@@ -75,10 +75,11 @@ def read(path: Path, *, wait: str = "leave_out", on_bad_row: str = "error") -> T
     TraceError
     """
     check_choice("wait", wait, ("leave_out", "keep"))
-    source = read_source(path)
-    rows, header = _rows(source)
+    header: dict[str, str] = {}
     columns = [Column(name) for name in _WHOLE] + [Column(name, "float") for name in (*_TIMES, *_MEMORY)]
-    table = read_csv(rows, columns, names=_NAMES, on_bad_row=on_bad_row)
+    table, sha256 = read_csv_file(
+        path, columns, names=_NAMES, on_bad_row=on_bad_row, lines=lambda data: _rows(data, header)
+    )
     table.first_line = 0  # comments shift the lines
     table.require("submit", table["submit"] >= 0, ">= 0")
     for name in ("wait", "run"):
@@ -102,7 +103,7 @@ def read(path: Path, *, wait: str = "leave_out", on_bad_row: str = "error") -> T
         life = life + np.where(no_wait, 0, table["wait"])
     arrive, depart = whole_times(table["submit"], np.where(unknown, UNKNOWN, table["submit"] + life))
     expected = np.where(table["requested_time"] > 0, table["requested_time"], np.nan)
-    meta: dict[str, object] = {"files": {source.name: source.sha256}, "header": header, "wait": wait}
+    meta: dict[str, object] = {"files": {str(path): sha256}, "header": header, "wait": wait}
     if header.get("UnixStartTime", "").isdigit():
         meta["time_origin_s"] = int(header["UnixStartTime"])
     return Trace(
@@ -113,17 +114,16 @@ def read(path: Path, *, wait: str = "leave_out", on_bad_row: str = "error") -> T
         mem_mib=mem,
         tenant=np.maximum(table["user"], UNKNOWN),
         expected_s=expected,
-        source=source.name,
+        source=str(path),
         meta=meta,
         report=table.report(),
     )
 
 
-def _rows(source: Source) -> tuple[Source, dict[str, str]]:
-    """The jobs as CSV, and the pairs of the header (the first of each key)."""
-    header: dict[str, str] = {}
+def _rows(data: bytes, header: dict[str, str]) -> bytes:
+    """The jobs as CSV; the pairs of comments go into the header (the first of each key)."""
     rows: list[bytes] = []
-    for line in source.data.split(b"\n"):
+    for line in data.split(b"\n"):
         text = line.strip()
         if text.startswith(b";"):
             pair = _HEADER.fullmatch(text.decode("utf-8", "replace"))
@@ -131,9 +131,7 @@ def _rows(source: Source) -> tuple[Source, dict[str, str]]:
                 header.setdefault(pair[1], pair[2])
         elif text:
             rows.append(b",".join(text.split()))
-    if not rows:
-        raise TraceError(f"a log must have jobs: {source.name} has only comments. Download it again.")
-    return Source(f"{source.name} without its comments", b"\n".join(rows), source.sha256), header
+    return b"\n".join(rows)
 
 
 def _memory(table: Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
