@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -170,6 +171,51 @@ def compress(
             f"{row['wql_change_pct']:>+13.1f}%{row['one_ms']:>9.2f}{row['thousand_s']:>9.3f}"
         )
     typer.echo(f"The files are in {place / 'compressed'}.")
+
+
+@app.command()
+def value(
+    experiment: Annotated[
+        str, typer.Argument(help="Name of an experiment with a value.toml, its folder, or the card.")
+    ],
+    set_: Sets = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results; runs/NAME by default.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """What a forecast is worth: scaling rules fed by each forecaster, tuned alike, and by a perfect one.
+
+    Writes results.json, results.md and a figure of error against cost. A run on the test split is
+    noted in test-ledger.jsonl there.
+
+    Examples: rlsched forecast value forecast-value --set split=validation
+
+    rlsched forecast value forecast-value --json
+    """
+    from rlsched.errors import MissingDataError
+    from rlsched.evaluate.forecast_value import open_card, run
+    from rlsched.evaluate.results import record_touch
+    from rlsched.forecast.run import write_json
+    from rlsched.report.forecast_value import FIGURE, draw, markdown, terminal
+
+    path, card = open_card(experiment, set_ or [])
+    name = path.resolve().parent.name
+    folder = out if out is not None else Path("runs") / name
+    sets = "".join(f" --set {shlex.quote(one)}" for one in set_ or [])
+    document = run(path, card, f"rlsched forecast value {name}{sets}", data, _teller())
+    folder.mkdir(parents=True, exist_ok=True)
+    record_touch(document, folder / LEDGER)
+    write_json(folder / "results.json", document)
+    (folder / "results.md").write_text(markdown(document), encoding="utf-8")
+    try:
+        draw(document, folder / FIGURE)
+    except MissingDataError as error:
+        typer.echo(f"no figure: {error}", err=True)
+    if as_json:
+        typer.echo(json.dumps(document, allow_nan=False))
+        return
+    typer.echo(terminal(document))
+    typer.echo(f"Results, table and figure are in {folder}.")
 
 
 def _open(experiment: str, set_: list[str] | None, out: Path | None) -> tuple[Card[ForecastSpec], str, Path]:

@@ -1,0 +1,134 @@
+"""The value of forecasts, for people: a table of error beside cost, and a figure of one against the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlsched.errors import MissingDataError
+from rlsched.evaluate.forecast_feeds import PERFECT
+from rlsched.traces.store import replacing
+
+FIGURE = "error-against-cost.png"
+_HEAD = ("forecaster", "WQL", "WQL when ready", "loss at the critical quantile")
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The tables of every problem: errors, then cost and share of the gain under each rule."""
+    provenance = document["provenance"]
+    naive = provenance["card"]["naive"]
+    lines = [f"Split: {provenance['split']}. Made by `{provenance['command']}`.", ""]
+    for part in document["problems"]:
+        lines += [f"## {part['problem']}, {len(part['windows'])} windows", ""]
+        lines += _table(_rows(part))
+        lines += ["", f"USD a window; in brackets the share of the gain from {naive} to perfect, with its interval."]
+        lines += [f"Knowing all demand: {part['bound']['cost_usd']:.2f} USD. {part['bound']['doc']}", ""]
+        lines += [
+            "Rank correlation of error with cost over the forecasters, perfect left out (1: less error, less cost):"
+        ]
+        lines += ["", *_table(_agreement(part)), ""]
+    return "\n".join(lines)
+
+
+def terminal(document: dict[str, Any]) -> str:
+    """The same tables with columns in line."""
+    out = []
+    for part in document["problems"]:
+        for rows in (_rows(part), _agreement(part)):
+            width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+            out += ["  ".join(cell.ljust(w) for cell, w in zip(row, width, strict=True)).rstrip() for row in rows]
+            out.append("")
+        out.append(f"{part['problem']}: knowing all demand costs {part['bound']['cost_usd']:.2f} USD a window.")
+    return "\n".join(out)
+
+
+def draw(document: dict[str, Any], path: Path) -> None:
+    """Write a figure: a row a problem, a column a rule, a point a forecaster.
+
+    Raises
+    ------
+    MissingDataError
+        Without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDataError("plots need matplotlib: it is not installed. Install rlsched[report].") from None
+    rules, parts = document["provenance"]["card"]["rules"], document["problems"]
+    figure = Figure(figsize=(4.2 * len(rules), 3.9 * len(parts)), layout="constrained")
+    axes = figure.subplots(len(parts), len(rules), squeeze=False)
+    for i, part in enumerate(parts):
+        error = {one["forecaster"]: one["wql_ready"] for one in part["errors"]}
+        for j, rule in enumerate(rules):
+            axis = axes[i, j]
+            rows = [row for row in part["summary"] if row["rule"] == rule]
+            for row in rows:
+                name = row["forecaster"]
+                if name == PERFECT:
+                    axis.axhline(row["cost_usd"], color="tab:green", lw=1, ls="--")
+                    axis.annotate("perfect forecast", (0.02, row["cost_usd"]), xycoords=("axes fraction", "data"),
+                                  fontsize=7, va="bottom", color="tab:green")  # fmt: skip
+                else:
+                    axis.plot(error[name], row["cost_usd"], "o", ms=5, color="tab:blue")
+            _name_points(axis, [row for row in rows if row["forecaster"] != PERFECT], error)
+            axis.margins(x=0.25, y=0.12)
+            axis.set_title(f"{part['problem']}: {rule}", fontsize=9)
+            axis.set_xlabel("weighted quantile loss when an order is ready", fontsize=8)
+            axis.set_ylabel("cost, USD a window", fontsize=8)
+            axis.tick_params(labelsize=7)
+    figure.suptitle(f"Error against cost, {document['provenance']['split']} windows", fontsize=10)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+
+
+def _name_points(axis: Any, rows: list[dict[str, Any]], error: dict[str, float]) -> None:
+    """Names beside the points, spread upwards where points lie close to each other."""
+    ordered = sorted(rows, key=lambda row: row["cost_usd"])
+    costs = np.array([row["cost_usd"] for row in ordered])
+    low, high = axis.get_ylim()
+    places = costs.copy()
+    for k in range(1, len(places)):
+        places[k] = max(places[k], places[k - 1] + 0.05 * (high - low))
+    places += (costs - places).mean()
+    for row, place in zip(ordered, places.tolist(), strict=True):
+        at = (error[row["forecaster"]], row["cost_usd"])
+        axis.annotate(
+            row["forecaster"], at, xytext=(1.02, place), textcoords=("axes fraction", "data"), fontsize=7, va="center",
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "grey"}, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _rows(part: dict[str, Any]) -> list[list[str]]:
+    rules = list(dict.fromkeys(row["rule"] for row in part["summary"]))
+    at = {(row["rule"], row["forecaster"]): row for row in part["summary"]}
+    out = [[*_HEAD, *(f"{rule}, USD [share]" for rule in rules)]]
+    for one in part["errors"]:
+        name = one["forecaster"]
+        cells = [name, *(f"{one[key]:.4f}" for key in ("wql", "wql_ready", "critical"))]
+        out.append([*cells, *(_cost(at[rule, name]) for rule in rules)])
+    return out
+
+
+def _cost(row: dict[str, Any]) -> str:
+    if row["share"] is None:
+        return f"{row['cost_usd']:.2f} [no gain possible]"
+    share = f"{100 * row['share']:.0f} %"
+    if row["share_low"] is not None:
+        share += f", {100 * row['share_low']:.0f} to {100 * row['share_high']:.0f}"
+    return f"{row['cost_usd']:.2f} [{share}]"
+
+
+def _agreement(part: dict[str, Any]) -> list[list[str]]:
+    rules = list(dict.fromkeys(row["rule"] for row in part["agreement"]))
+    out = [["error", *rules]]
+    for key in dict.fromkeys(row["error"] for row in part["agreement"]):
+        found = {row["rule"]: row["spearman"] for row in part["agreement"] if row["error"] == key}
+        out.append([key, *("-" if found[rule] is None else f"{found[rule]:+.2f}" for rule in rules)])
+    return out
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
