@@ -9,6 +9,7 @@ left (a window without end, such as filling a cluster).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +23,7 @@ from rlsched.observe.placement import ObservationArrays, Observer, ObserverArray
 from rlsched.reward.compose import Rewarder
 from rlsched.rng import stream_seed
 from rlsched.sim import state as st
+from rlsched.sim.compile import bound
 from rlsched.sim.simulate import advance_all
 from rlsched.sim.state import State
 from rlsched.sim.world import Window, World
@@ -71,6 +73,7 @@ class Episodes:
         self._buffers = (self.observer.out, self.observer.buffers())
         self._turn = 0
         # Neighbouring copies go to one thread; each thread works on a desk of its own.
+        self._compiled: Callable[..., Any] | None = None
         edges = np.linspace(0, n_copies, min(threads, n_copies) + 1).astype(np.int64)
         scratch = [self.observer.scratch, *(self.observer.another_desk() for _ in edges[2:])]
         self._parts = [(one, edges[i : i + 2]) for i, one in enumerate(scratch)]
@@ -142,20 +145,13 @@ class Episodes:
         return self.reward, over & ~self.cut, over & self.cut
 
     def _step(self, part: tuple[ObserverArrays, I64], chosen: I64, seen: ObservationArrays) -> None:
-        step_copies(
-            self.problem.world.arrays,
-            self.state.arrays,
-            self._devices,
-            part[0],
-            self.rewarder.arrays,
-            self.observer.logs,
-            chosen,
-            seen,
-            self.out,
-            self._task,
-            self.reward,
-            part[1],
-        )
+        one, copies = part
+        world, s, rewards = self.problem.world.arrays, self.state.arrays, self.rewarder.arrays
+        args = (world, s, self._devices, one, rewards, self.observer.logs, chosen, seen, self.out, self._task)
+        args = (*args, self.reward, copies)
+        if self._compiled is None:  # every array that is ever passed is of the types of the first
+            self._compiled = bound(step_copies, *args)
+        self._compiled(*args)
 
     def terms(self, n: int) -> dict[str, float]:
         """The unweighted terms of copy ``n``'s last reward."""

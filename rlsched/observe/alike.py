@@ -62,7 +62,6 @@ class Kept(NamedTuple):
     n_spare: I64  # (N,)
     ring: I32  # (N, R) machines whose scores are out of date, in the order they became so
     head: I64  # (N,) entries ever made in it
-    last: I64  # (N, M) one past the latest entry of each machine
     tail: F64  # (N, blocks) latest expected end in each block (earliest start where only ages are known)
     frag: F64  # (N, blocks) fragmentation of each block
 
@@ -107,18 +106,17 @@ def make_kept(w: WorldArrays, n_copies: int) -> Kept:
         np.zeros(n_copies, np.int64),
         np.zeros((n_copies, ring), np.int32),
         np.zeros(n_copies, np.int64),
-        np.zeros((n_copies, size), np.int64),
         np.zeros((n_copies, blocks)),
         np.zeros((n_copies, blocks)),
     )
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def take_in(m: Any, k: Any, n: Any, fleet: Any, size: Any, residents: Any, by_kind: Any, log: Any) -> Any:
     """Bring records and classes of copy ``n`` up to date.
 
-    Small functions that are called often are copied into their caller: handing over some forty
-    arrays costs more than what they do.
+    What is called at every decision is copied into its caller: handing over some forty arrays
+    costs more than what most of it does.
 
     Returns
     -------
@@ -174,20 +172,25 @@ def _record(m: Any, k: Any, n: Any, i: Any) -> None:
 def _block(m: Any, k: Any, n: Any, block: Any, size: Any) -> None:
     """Sums and bounds of one block, from scratch: they do not depend on what happened before."""
     lo, hi = block * BLOCK, min(block * BLOCK + BLOCK, size)
-    ages = m.lifetime == 2
-    tail, total = (math.inf if ages else -math.inf), 0.0
+    ends, frag = m.f[st.M_EXIT], m.f[st.M_FRAG]
+    total = 0.0
     for i in range(lo, hi):
-        end = m.f[st.M_EXIT, i]
-        tail = (min(tail, end)) if ages else (max(tail, end))
-        total += m.f[st.M_FRAG, i]
-    k.tail[n, block], k.frag[n, block] = tail, total
+        total += frag[i]
+    k.frag[n, block] = total
+    tail = ends[lo]
+    if m.lifetime == 2:
+        for i in range(lo, hi):
+            tail = ends[i] if ends[i] < tail else tail
+    else:
+        for i in range(lo, hi):
+            tail = ends[i] if ends[i] > tail else tail
+    k.tail[n, block] = tail
 
 
 @bare_njit(inline="always")
 def _note(k: Any, n: Any, i: Any) -> None:
     at = k.head[n]
     k.ring[n, at & (k.ring.shape[1] - 1)] = i
-    k.last[n, i] = at + 1
     k.head[n] = at + 1
 
 

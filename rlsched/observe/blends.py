@@ -25,11 +25,13 @@ class BlendArrays(NamedTuple):
     weights: F64  # (B, P)
     length: I64  # (B,) terms of each
     kind: I64  # (B,) LISTED, BY_END or SCANNED
+    listed: I64  # (B,) terms of those of a kept list, 0 for the others
+    room: I64  # (B,) length of each list, where lists are kept
     best: int  # candidates each heuristic names before the prior fills up
     kinds_count: int  # 1: a rule looks at the kinds of tasks on a machine
 
 
-def make_blends(blends: Sequence[Mapping[str, float]], best: int) -> BlendArrays:
+def make_blends(blends: Sequence[Mapping[str, float]], best: int, candidates: int) -> BlendArrays:
     """Number the rules of the heuristics.
 
     Parameters
@@ -39,6 +41,8 @@ def make_blends(blends: Sequence[Mapping[str, float]], best: int) -> BlendArrays
         decides the last bit of a sum.
     best : int
         Candidates each heuristic names.
+    candidates : int
+        Of a decision.
     """
     terms = [dict(blend) or {"first_fit": 1.0} for blend in blends]
     width = max(len(blend) for blend in terms)
@@ -51,4 +55,9 @@ def make_blends(blends: Sequence[Mapping[str, float]], best: int) -> BlendArrays
             kind[b] = BY_END if list(blend) == ["lifetime"] and blend["lifetime"] > 0 else SCANNED
     length = np.array([len(blend) for blend in terms], np.int64)
     by_kind = any(RULES.index(name) == R_GPU_CLUSTERING for blend in terms for name in blend)
-    return BlendArrays(rules, weights, length, kind, best, int(by_kind))
+    # The prior may have to name every candidate; a heuristic skips at most those named before its last turn.
+    # Some more, so that a list does not run out at once.
+    need = np.full(len(terms), min(candidates, len(terms) * best), np.int64)
+    need[0] = candidates
+    room = need + np.maximum(8, need // 2)
+    return BlendArrays(rules, weights, length, kind, np.where(kind == LISTED, length, 0), room, best, int(by_kind))

@@ -99,7 +99,7 @@ def _ratio(a: Any, b: Any) -> Any:
     return a / b if b > 0 else 0.0
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def measure_candidates(
     option_i: Any,
     curve_kind: Any,
@@ -208,7 +208,7 @@ def _device_features(j: Any, r: Any, q: Any, f: Any) -> None:
     f[X_DEVICE_LEFT] = least / 1000 if r.gpus > 0 else 0.0
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def _power_rise(curve_kind: Any, curve_table: Any, r: Any, fixed: Any, rec: Any, used: Any) -> Any:
     curve, full = np.int64(fixed[V_CURVE]), fixed[V_FULL_WATT]
     load = (used + r.cpu) * fixed[V_INV_PHYSICAL]
@@ -216,7 +216,7 @@ def _power_rise(curve_kind: Any, curve_table: Any, r: Any, fixed: Any, rec: Any,
     return rise / full if full > 0.0 else 0.0
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def _lifetime_gap(r: Any, lifetime: Any, exit_s: Any, tasks: Any) -> Any:
     task = max(0.0, r.end - r.now)
     others = 0.0

@@ -87,7 +87,7 @@ class Observer:
         self.n_copies = n_copies
         #: Where whoever runs the copies notes what changed, for ``observe(..., followed=True)``.
         self.logs: Logs = make_logs(n_copies)
-        blends = make_blends(settings.blends, settings.best)
+        blends = make_blends(settings.blends, settings.best, self.n_candidates)
         kept = make_kept(w, n_copies)
         self.scratch = ObserverArrays(
             blends,

@@ -38,7 +38,7 @@ from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.feasible import group_full
-from rlsched.sim.scoring import LIFETIME_STEPS, NEG, MachineArrays, score_parts
+from rlsched.sim.scoring import LIFETIME_STEPS, NEG, MachineArrays, score_blends, score_parts
 from rlsched.sim.world import WorldArrays
 
 I64 = npt.NDArray[np.int64]
@@ -79,8 +79,9 @@ class Desk(NamedTuple):
     parts: I64  # (1, 2)
     one_rule: I64  # (1,)
     one_weight: F64  # (1,) holds 1
-    stale: I64  # (C,)
-    total: F64  # (B, M) scores of every machine, where no list serves
+    stale: I64  # (C,) machines that changed
+    leads: I64  # (C,) 1: it stands for its class
+    total: F64  # (B, max(M, C)) scores by each heuristic
     alive: I64  # (M,) machines not yet named, nor in equal state to one
     mark: I64  # (M,) number of the decision that last named the machine, or counted its class
     stamp: I64  # (1,) number of the decision
@@ -104,7 +105,7 @@ def make_lists(w: WorldArrays, blends: BlendArrays, n_copies: int, candidates: i
     """
     size, b = w.fleet_i.shape[2], len(blends.kind)
     blocks, n_types = math.ceil(size / BLOCK), w.type_i.shape[0]
-    length = candidates + max(8, candidates // 2)
+    length = int(blends.room.max())
     slot, n_slots = np.full(n_types, -1, np.int32), 0
     if candidates <= MAX_LISTED and length < size and not (blends.kind == SCANNED).any():
         counts = np.bincount(w.task_i[:, wd.T_TYPE], minlength=n_types)
@@ -147,7 +148,8 @@ def make_desk(w: WorldArrays, blends: BlendArrays, candidates: int, ring: int) -
         np.zeros(1, np.int64),
         np.ones(1),
         np.zeros(c, np.int64),
-        np.zeros((len(blends.kind), size)),
+        np.zeros(c, np.int64),
+        np.zeros((len(blends.kind), max(size, c))),
         np.zeros(size, np.int64),
         np.full(size, -1, np.int64),
         np.zeros(1, np.int64),
@@ -159,7 +161,7 @@ def make_desk(w: WorldArrays, blends: BlendArrays, candidates: int, ring: int) -
     )
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def side_by_side(m: Any, d: Any) -> Any:
     """The machines that :func:`fetch` put on the desk, as the scoring rules read them."""
     return MachineArrays(
@@ -200,7 +202,7 @@ def fetch(m: Any, k: Any, d: Any, n: Any, i: Any, j: Any) -> None:
             d.kinds[j, kind] = m.kinds[i, kind]
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def pick_listed(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, size: Any, most: Any) -> Any:
     """Name candidates from the kept lists; fill ``d.rows``, ``d.equal``, ``d.prior``, ``d.order``.
 
@@ -328,7 +330,7 @@ def _sort(d: Any, found: Any) -> None:
         gap //= 3
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def _refresh(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, size: Any) -> None:
     """Take in the machines that changed since the request was last seen."""
     cursor, head = x.cursor[n, slot], k.head[n]
@@ -336,47 +338,45 @@ def _refresh(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slo
     if cursor < 0 or 2 * (head - cursor) > size:
         _begin_slot(m, r, b, k, x, d, n, slot, size)
         return
-    ring, last, cls, rep = k.ring[n], k.last[n], k.cls[n], k.rep[n]
+    ring, cls, rep, mark = k.ring[n], k.cls[n], k.rep[n], d.mark
     around = ring.shape[0] - 1
+    d.stamp[0] += 1
+    stamp = d.stamp[0]
     stale = 0
     for at in range(cursor, head):
         i = ring[at & around]
-        if last[i] == at + 1:
-            d.stale[stale] = i
+        if mark[i] != stamp:
+            mark[i] = stamp
+            d.stale[stale], d.leads[stale] = i, rep[cls[i]] == i
             fetch(m, k, d, n, i, stale)
             stale += 1
     if stale == 0:
         return
-    d.parts[0, 0], d.parts[0, 1] = 0, stale
+    score_blends(d.total, d.score, stale, b.rules, b.weights, b.listed, r, q)
+    fit, fits = x.fit[n, slot], x.fits[n, slot]
+    for j in range(stale):
+        i = d.stale[j]
+        bit = (fit[i // BLOCK] >> (i % BLOCK)) & 1
+        now = np.int64(d.score[j] > NEG)
+        fits += now - bit
+        fit[i // BLOCK] ^= (now ^ bit) << (i % BLOCK)
+    x.fits[n, slot] = fits
     for blend in range(b.kind.shape[0]):
-        if b.kind[blend] == LISTED:
-            row, score = x.row[n, slot, blend], x.score[n, slot, blend]
-            kept = 0
-            for at in range(x.listed[n, slot, blend]):  # whoever changed leaves the list
-                i = row[at]
-                if last[i] <= cursor:
-                    row[kept], score[kept] = i, score[at]
-                    kept += 1
-            x.listed[n, slot, blend] = kept
-            terms = b.length[blend]
-            score_parts(d.score, d.parts, 1, b.rules[blend, :terms], b.weights[blend, :terms], r, q)
-            for j in range(stale):
-                value = d.score[j]
-                if value > NEG and value >= x.floor[n, slot, blend]:
-                    i = d.stale[j]
-                    if rep[cls[i]] == i:
-                        _put(x, n, slot, blend, value, i)
-        if blend == 0:
-            if b.kind[blend] != LISTED:
-                d.one_rule[0] = 0
-                score_parts(d.score, d.parts, 1, d.one_rule, d.one_weight, r, q)
-            fit = x.fit[n, slot]
-            for j in range(stale):
-                i = d.stale[j]
-                bit = (fit[i // BLOCK] >> (i % BLOCK)) & 1
-                now = np.int64(d.score[j] > NEG)
-                x.fits[n, slot] += now - bit
-                fit[i // BLOCK] ^= (now ^ bit) << (i % BLOCK)
+        if b.kind[blend] != LISTED:
+            continue
+        row, score, total = x.row[n, slot, blend], x.score[n, slot, blend], d.total[blend]
+        listed = 0
+        for at in range(x.listed[n, slot, blend]):  # whoever changed leaves the list
+            i = row[at]
+            if mark[i] != stamp:
+                row[listed], score[listed] = i, score[at]
+                listed += 1
+        floor, floor_row, room = x.floor[n, slot, blend], x.floor_row[n, slot, blend], b.room[blend]
+        for j in range(stale):
+            value = total[j]
+            if value > NEG and value >= floor and d.leads[j] == 1:
+                listed, floor, floor_row = _put(row, score, listed, room, floor, floor_row, value, d.stale[j])
+        x.listed[n, slot, blend], x.floor[n, slot, blend], x.floor_row[n, slot, blend] = listed, floor, floor_row
 
 
 @bare_njit
@@ -405,31 +405,39 @@ def _renew(m: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, bl
     terms = b.length[blend]
     d.parts[0, 0], d.parts[0, 1] = 0, size
     score_parts(d.score, d.parts, 1, b.rules[blend, :terms], b.weights[blend, :terms], r, m)
-    x.listed[n, slot, blend] = 0
-    x.floor[n, slot, blend], x.floor_row[n, slot, blend] = NEG, 0
+    row, score, room = x.row[n, slot, blend], x.score[n, slot, blend], b.room[blend]
+    listed, floor, floor_row = np.int64(0), NEG, np.int64(0)
     for i in range(size):
-        if d.score[i] > NEG and d.score[i] >= x.floor[n, slot, blend] and k.rep[n, k.cls[n, i]] == i:
-            _put(x, n, slot, blend, d.score[i], i)
+        value = d.score[i]
+        if value > NEG and value >= floor and k.rep[n, k.cls[n, i]] == i:
+            listed, floor, floor_row = _put(row, score, listed, room, floor, floor_row, value, i)
+    x.listed[n, slot, blend], x.floor[n, slot, blend], x.floor_row[n, slot, blend] = listed, floor, floor_row
 
 
 @bare_njit(inline="always")
-def _put(x: Any, n: Any, slot: Any, blend: Any, value: Any, i: Any) -> None:
-    """Put a machine on a list if it beats the floor; who falls off becomes the floor."""
-    row, score = x.row[n, slot, blend], x.score[n, slot, blend]
-    floor, listed = x.floor[n, slot, blend], x.listed[n, slot, blend]
-    wanted = value > floor or (value == floor and i < x.floor_row[n, slot, blend])
-    if wanted and listed == row.shape[0]:
-        listed -= 1
-        wanted = value > score[listed] or (value == score[listed] and i < row[listed])
-        x.floor[n, slot, blend] = score[listed] if wanted else value
-        x.floor_row[n, slot, blend] = row[listed] if wanted else i
+def _put(row: Any, score: Any, listed: Any, room: Any, floor: Any, floor_row: Any, value: Any, i: Any) -> Any:
+    """Put a machine on a list if it beats the floor; who falls off becomes the floor.
+
+    Returns
+    -------
+    (int, float, int)
+        How many are on the list now, and its floor. In which order machines are put does not matter.
+    """
+    wanted = value > floor or (value == floor and i < floor_row)
+    if wanted and listed == room:
+        last, last_row = score[room - 1], np.int64(row[room - 1])
+        wanted = value > last or (value == last and i < last_row)
+        floor = last if wanted else value
+        floor_row = last_row if wanted else np.int64(i)
+        listed -= np.int64(wanted)
     if wanted:
         at = listed
         while at > 0 and (value > score[at - 1] or (value == score[at - 1] and i < row[at - 1])):
             score[at], row[at] = score[at - 1], row[at - 1]
             at -= 1
         score[at], row[at] = value, i
-        x.listed[n, slot, blend] = listed + 1
+        listed += 1
+    return listed, floor, floor_row
 
 
 @bare_njit(inline="always")
@@ -445,35 +453,42 @@ def _next_on_list(x: Any, d: Any, n: Any, slot: Any, blend: Any, stamp: Any) -> 
 @bare_njit(inline="always")
 def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stamp: Any) -> Any:
     """The machine that the rule ``lifetime`` scores best and that is not named yet; -1 when none is left."""
-    best, chosen = LIFETIME_STEPS.shape[0] + 1, np.int64(-1)
-    for block in range(x.fit.shape[2]):
-        bits = x.fit[n, slot, block]
-        if bits == 0 or steps_of(r.now, r.end, m.lifetime, k.tail[n, block], True) >= best:
+    # An empty machine ends now whatever is kept as its end, so nobody asks whether it is empty.
+    fit, tail, ends, cls, rep, mark = x.fit[n, slot], k.tail[n], m.f[st.M_EXIT], k.cls[n], k.rep[n], d.mark
+    best, chosen, limit = LIFETIME_STEPS.shape[0] + 1, np.int64(-1), math.inf
+    for block in range(fit.shape[0]):
+        bits = fit[block]
+        if bits == 0 or steps_of(r.now, r.end, m.lifetime, tail[block], True) >= best:
             continue
         i = np.int64(block * BLOCK)
         while bits != 0:
-            if bits & 1 and d.mark[i] != stamp and k.rep[n, k.cls[n, i]] == i:
-                rec = k.rec[n, i]
-                steps = steps_of(r.now, r.end, m.lifetime, rec[E_EXIT], rec[E_TASKS] > 0.0)
-                if steps < best:
-                    best, chosen = steps, i
+            if bits & 1:
+                longer = r.end - _ends_at(r.now, m.lifetime, ends[i])
+                # Written so that what is not a number takes no step, as in `steps_of`.
+                if not longer > limit and mark[i] != stamp and rep[cls[i]] == i:
+                    chosen, best = i, 0
+                    for step in range(LIFETIME_STEPS.shape[0]):
+                        best += longer > LIFETIME_STEPS[step]
+                    if best == 0:
+                        return chosen
+                    limit = LIFETIME_STEPS[best - 1]
             bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
             i += 1
-        if best == 0:
-            break
     return chosen
 
 
-@bare_njit
+@bare_njit(inline="always")
+def _ends_at(now: Any, lifetime: Any, exit_s: Any) -> Any:
+    """When the last task of a machine is expected to end: now, where it is empty."""
+    if lifetime == 2:
+        return now + (now - exit_s) if exit_s < math.inf else now
+    return exit_s if exit_s > now else now
+
+
+@bare_njit(forceinline=True)
 def steps_of(now: Any, ends: Any, lifetime: Any, exit_s: Any, busy: Any) -> Any:
     """Steps of the rule ``lifetime``: never fewer for a machine than for the latest end of its block."""
-    end = now
-    if busy:
-        if lifetime == 2:
-            end = now + (now - exit_s) if exit_s < math.inf else now
-        else:
-            end = max(exit_s, now)
-    longer = ends - end
+    longer = ends - (_ends_at(now, lifetime, exit_s) if busy else now)
     steps = 0
     for step in range(LIFETIME_STEPS.shape[0]):
         steps += longer > LIFETIME_STEPS[step]

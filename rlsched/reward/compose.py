@@ -137,7 +137,7 @@ def check_weights(weights: Mapping[str, float], measured: str) -> None:
         raise SpecError("reward 'fragmentation' needs a world that measures it: set fragmentation to 'gpu' or 'cpu'.")
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def _of_machine(w: Any, c: Any, g: Any, code: Any, machine: Any) -> Any:
     """A quantity that a placement changes on one machine only."""
     if machine < 0:
@@ -147,7 +147,7 @@ def _of_machine(w: Any, c: Any, g: Any, code: Any, machine: Any) -> Any:
     return balance.measure_balance(w, c, machine)
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def _of_cluster(w: Any, c: Any, g: Any, code: Any) -> Any:
     scale = g.scale[c.counter[st.C_FLEET]]
     if code == _REJECTED_CPU:

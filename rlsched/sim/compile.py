@@ -17,7 +17,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -67,6 +67,34 @@ def bare_njit(function: FunctionT | None = None, **options: Any) -> Any:
     if function is None:
         return lambda wrapped: bare_njit(wrapped, **options)
     return njit(function, _nrt=False, **options)
+
+
+def bound(function: Any, *args: Any) -> Callable[..., Any]:
+    """The machine code of a compiled function for arguments of the types of these.
+
+    An ordinary call looks at the type of every array it is handed, which for some hundred of them
+    takes five times as long as handing them over. Nobody looks here: whoever calls it must pass
+    arrays of the same types, dimensions and layouts for good.
+
+    Parameters
+    ----------
+    function : callable
+        Of :func:`njit` or :func:`bare_njit`; compiled here if it was not yet.
+    args
+        Arguments of a call to come; they are looked at only.
+
+    Returns
+    -------
+    callable
+        The function itself where Numba is switched off.
+    """
+    import numba
+
+    if not hasattr(function, "overloads"):
+        return cast("Callable[..., Any]", function)
+    types = tuple(numba.typeof(arg) for arg in args)
+    function.compile(types)
+    return cast("Callable[..., Any]", function.overloads[types].entry_point)
 
 
 @functools.cache

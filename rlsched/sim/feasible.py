@@ -44,11 +44,14 @@ def fits(w: Any, c: Any, row: Any, i: Any) -> Any:
     return not group_full(w, c, row, i)
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def any_fits(w: Any, c: Any, row: Any) -> Any:
     """True when some machine can hold task ``row`` now."""
+    # Room is looked at here: most machines that cannot hold the task lack that.
+    mi, cpu, mem = c.machine_i, w.task_i[row, wd.T_CPU], w.task_i[row, wd.T_MEM]
+    plain = w.task_i[row, wd.T_GPUS] == 0 and w.task_i[row, wd.T_LIMIT] == 0
     for i in range(w.fleet_n[c.counter[st.C_FLEET], wd.L_N]):
-        if fits(w, c, row, i):
+        if mi[st.M_CPU, i] >= cpu and mi[st.M_MEM, i] >= mem and mi[st.M_UP, i] == 1 and (plain or fits(w, c, row, i)):
             return True
     return False
 

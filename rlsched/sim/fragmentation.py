@@ -141,7 +141,7 @@ def fragment_gpu(free_cpu, model, device, n_devices, typical_i, typical_p):  # t
     return lack_both + lack_gpu + lack_cpu + cpu_only_fits + cpu_only_lacks + no_access
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def fragment_cpu(free_cpu, free_mem, typical_i, typical_p):  # type: ignore[no-untyped-def]
     """Expected free millicores of one machine that a typical request cannot use.
 

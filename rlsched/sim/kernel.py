@@ -30,7 +30,7 @@ from rlsched.sim.feasible import any_fits, rejection_reason
 from rlsched.sim.heap import pop_heap, rebuild_heap
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def copy_of(s: Any, n: Any) -> Any:
     """Copy ``n`` of the state: the same arrays without their leading axis, sharing memory."""
     return st.StateArrays(
@@ -267,7 +267,7 @@ def refuse(w: Any, c: Any) -> None:
         count[st.C_REASON + rejection_reason(w, c, count[st.C_LO] + k)] += 1
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def next_decision(w: Any, c: Any, log: Any) -> Any:
     """Run a copy until somebody must decide: a task that at least one machine can hold.
 

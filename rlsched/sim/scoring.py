@@ -417,31 +417,63 @@ def score_parts(out: _Any, parts: _Any, n_parts: _Any, rules: _Any, weights: _An
         lo, hi = np.uint64(parts[part, 0]), np.uint64(parts[part, 1])
         _feasible_range(out, lo, hi, r, m)
         for a in range(rules.shape[0]):
-            rule = rules[a]
-            w = weights[a]
-            if rule == R_BEST_FIT:
-                _best_fit(out, w, lo, hi, r, m)
-            elif rule == R_DOT_PRODUCT:
-                _dot_product(out, w, lo, hi, r, m)
-            elif rule == R_NORM_L2:
-                _norm_l2(out, w, lo, hi, r, m)
-            elif rule == R_COSINE:
-                _cosine(out, w, lo, hi, r, m)
-            elif rule == R_GPU_PACKING:
-                _gpu_packing(out, w, lo, hi, r, m)
-            elif rule == R_GPU_CLUSTERING:
-                _gpu_clustering(out, w, lo, hi, r, m)
-            elif rule == R_FGD or rule == R_FRAGMENTATION:
-                _fragmentation(out, w, lo, hi, r, m, rule == R_FGD)
-            elif rule == R_FGD_BEST_FIT:
-                _fgd_best_fit(out, w, lo, hi, r, m)
-            elif rule == R_FGD_DOT_PRODUCT:
-                _fgd_dot_product(out, w, lo, hi, r, m)
-            elif rule == R_LIFETIME:
-                _lifetime(out, w, lo, hi, r, m)
-            elif rule == R_LEAST or rule == R_MOST:
-                _allocated(out, w, lo, hi, r, m, rule == R_MOST)
-            elif rule == R_REQUESTED:
-                _requested(out, w, lo, hi, r, m)
-            elif rule == R_BALANCED:
-                _balanced(out, w, lo, hi, r, m)
+            _add_rule(out, rules[a], weights[a], lo, hi, r, m)
+
+
+@bare_njit
+def score_blends(out: _Any, fit: _Any, n: _Any, rules: _Any, weights: _Any, length: _Any, r: _Any, m: _Any) -> None:
+    """Score the first ``n`` machines by several heuristics at once, each as :func:`score_parts` would.
+
+    Parameters
+    ----------
+    out : (B, >= n) float64
+        Row of each heuristic; written where its length is not 0.
+    fit : (>= n,) float64
+        Filled: 0 where the request fits, ``-inf`` elsewhere.
+    n : int
+    rules, weights : (B, A) int64 and float64
+    length : (B,) int64
+        Rules of each heuristic; 0 leaves it out.
+    r : Request
+    m : MachineArrays
+    """
+    lo, hi = np.uint64(0), np.uint64(n)
+    _feasible_range(fit, lo, hi, r, m)
+    for b in range(length.shape[0]):
+        if length[b] > 0:
+            row = out[b]
+            for i in range(lo, hi):
+                row[i] = fit[i]
+            for a in range(length[b]):
+                _add_rule(row, rules[b, a], weights[b, a], lo, hi, r, m)
+
+
+@bare_njit(forceinline=True)
+def _add_rule(out: _Any, rule: _Any, w: _Any, lo: _Any, hi: _Any, r: _Any, m: _Any) -> None:
+    """Add one rule; every rule is a branch."""
+    if rule == R_BEST_FIT:
+        _best_fit(out, w, lo, hi, r, m)
+    elif rule == R_DOT_PRODUCT:
+        _dot_product(out, w, lo, hi, r, m)
+    elif rule == R_NORM_L2:
+        _norm_l2(out, w, lo, hi, r, m)
+    elif rule == R_COSINE:
+        _cosine(out, w, lo, hi, r, m)
+    elif rule == R_GPU_PACKING:
+        _gpu_packing(out, w, lo, hi, r, m)
+    elif rule == R_GPU_CLUSTERING:
+        _gpu_clustering(out, w, lo, hi, r, m)
+    elif rule == R_FGD or rule == R_FRAGMENTATION:
+        _fragmentation(out, w, lo, hi, r, m, rule == R_FGD)
+    elif rule == R_FGD_BEST_FIT:
+        _fgd_best_fit(out, w, lo, hi, r, m)
+    elif rule == R_FGD_DOT_PRODUCT:
+        _fgd_dot_product(out, w, lo, hi, r, m)
+    elif rule == R_LIFETIME:
+        _lifetime(out, w, lo, hi, r, m)
+    elif rule == R_LEAST or rule == R_MOST:
+        _allocated(out, w, lo, hi, r, m, rule == R_MOST)
+    elif rule == R_REQUESTED:
+        _requested(out, w, lo, hi, r, m)
+    elif rule == R_BALANCED:
+        _balanced(out, w, lo, hi, r, m)

@@ -80,7 +80,7 @@ def mix64(seed: Any, a: Any, b: Any) -> Any:
     return np.int64(x >> np.uint64(1))
 
 
-@bare_njit
+@bare_njit(forceinline=True)
 def machines_of(w: Any, c: Any, p: Any, device: Any) -> Any:
     """One copy's machines as the scoring rules read them."""
     fleet = c.counter[st.C_FLEET]
