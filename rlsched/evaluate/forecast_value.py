@@ -156,8 +156,7 @@ def run(path: Path, card: Card[ValueSpec], command: str, data: Path | None, tell
         "quantiles": list(QUANTILES),
         "seconds": round(time.monotonic() - began, 1),
     }
-    # One line a forecaster and window, for the ledger's list of who ran.
-    rows = [row for part in parts for row in part["rows"]]
+    rows = [row for part in parts for row in part.pop("rows")]
     return {"experiment": name, "provenance": seal(provenance), "problems": parts, "rows": rows}
 
 

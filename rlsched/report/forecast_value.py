@@ -64,6 +64,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
         for j, rule in enumerate(rules):
             axis = axes[i, j]
             rows = [row for row in part["summary"] if row["rule"] == rule]
+            rows, beyond = _within(rows, document["provenance"]["card"]["naive"])
             for row in rows:
                 name = row["forecaster"]
                 if name == PERFECT:
@@ -73,7 +74,13 @@ def draw(document: dict[str, Any], path: Path) -> None:
                 else:
                     axis.plot(error[name], row["cost_usd"], "o", ms=5, color="tab:blue")
             _name_points(axis, [row for row in rows if row["forecaster"] != PERFECT], error)
-            axis.margins(x=0.25, y=0.12)
+            axis.margins(x=0.15, y=0.12)
+            if beyond:
+                told = [
+                    f"{row['forecaster']} ({error[row['forecaster']]:.3f}, {row['cost_usd']:.0f})" for row in beyond
+                ]
+                text = "beyond: " + ", ".join(told)
+                axis.text(0.02, 0.98, text, transform=axis.transAxes, fontsize=7, va="top", color="grey")
             axis.set_title(f"{part['problem']}: {rule}", fontsize=9)
             axis.set_xlabel("weighted quantile loss when an order is ready", fontsize=8)
             axis.set_ylabel("cost, USD a window", fontsize=8)
@@ -81,6 +88,13 @@ def draw(document: dict[str, Any], path: Path) -> None:
     figure.suptitle(f"Error against cost, {document['provenance']['split']} windows", fontsize=10)
     with replacing(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
+
+
+def _within(rows: list[dict[str, Any]], naive: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows to draw, and those that lose more against naive than perfect wins: they would squeeze the rest."""
+    cost = {row["forecaster"]: row["cost_usd"] for row in rows}
+    limit = cost[naive] + abs(cost[naive] - cost[PERFECT])
+    return [row for row in rows if row["cost_usd"] <= limit], [row for row in rows if row["cost_usd"] > limit]
 
 
 def _name_points(axis: Any, rows: list[dict[str, Any]], error: dict[str, float]) -> None:
