@@ -82,7 +82,7 @@ def test_json_is_one_document_on_standard_output(card: Path, capsys: pytest.Capt
         (["evaluate", "{card}", "--data", "absent", "--set", "data.trace=azure-v1-2017"], "no data folder"),
         (["evaluate", "{card}", "--out", "{card}"], "it is a file"),
         (["evaluate", "{folder}/.."], "there is no experiment.toml"),
-        (["evaluate"], "Missing argument"),
+        (["evaluate"], "an experiment is needed"),
         (["report", "absent"], "a run's folder is needed"),
         (["report", "{folder}"], "no results at"),
         (["show", "placement-dmeo"], "Did you mean 'placement-demo'"),
