@@ -49,10 +49,15 @@ def describe(
 
     rlsched policies describe runs/train-placement-openb/policy.onnx
     """
-    from rlsched.policies import Heuristic, find_policy
+    from rlsched.policies.heuristic import Heuristic
+    from rlsched.policies.learned import LearnedPolicy
+    from rlsched.policies.library import load_policy
 
-    policy = find_policy(name)
-    facts = _heuristic(policy) if isinstance(policy, Heuristic) else _learned(policy)
+    policy = load_policy(name)
+    if isinstance(policy, Heuristic):
+        facts = _heuristic(policy)
+    else:
+        facts = _learned(policy) if isinstance(policy, LearnedPolicy) else _of_numbers(policy)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -92,13 +97,26 @@ def _learned(policy: Any) -> dict[str, Any]:
     }
 
 
+def _of_numbers(policy: Any) -> dict[str, Any]:
+    """An agent that moves the numbers of a rule: what its file says of itself."""
+    told = policy.metadata
+    shown = ("base", "reach", "observation", "experiment", "learned_on", "selected_on", "scores", "data", "provenance")
+    return {
+        "name": policy.name,
+        "kind": told["kind"],
+        "doc": policy.doc,
+        "fields": f"{len(told['fields'])} numbers",
+        **{key: told[key] for key in shown if key in told},
+    }
+
+
 def _agent_doc(name: str) -> str:
     """The agent's own line, or what is wrong with its file: one broken agent does not hide the others."""
     from rlsched.errors import UserError
-    from rlsched.policies.learned import load_policy
+    from rlsched.policies.library import load_policy
 
     try:
-        return load_policy(name).doc
+        return str(load_policy(name).doc)
     except UserError as error:
         return f"cannot be used: {error}"
 
