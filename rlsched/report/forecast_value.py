@@ -25,6 +25,8 @@ def markdown(document: dict[str, Any]) -> str:
         lines += _table(_rows(part))
         lines += ["", f"USD a window; in brackets the share of the gain from {naive} to perfect, with its interval."]
         lines += [f"Knowing all demand: {part['bound']['cost_usd']:.2f} USD. {part['bound']['doc']}", ""]
+        lines += [*_table(_intervals(part)), ""]
+        lines += [f"USD a window, and beside it less that of {naive}, paired by window; below 0 is cheaper.", ""]
         lines += [
             "Rank correlation of error with cost over the forecasters, perfect left out (1: less error, less cost):"
         ]
@@ -85,6 +87,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
             axis.set_xlabel("weighted quantile loss when an order is ready", fontsize=8)
             axis.set_ylabel("cost, USD a window", fontsize=8)
             axis.tick_params(labelsize=7)
+            axis.locator_params(axis="x", nbins=5)
     figure.suptitle(f"Error against cost, {document['provenance']['split']} windows", fontsize=10)
     with replacing(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
@@ -123,6 +126,27 @@ def _rows(part: dict[str, Any]) -> list[list[str]]:
         cells = [name, *(f"{one[key]:.4f}" for key in ("wql", "wql_ready", "critical"))]
         out.append([*cells, *(_cost(at[rule, name]) for rule in rules)])
     return out
+
+
+def _intervals(part: dict[str, Any]) -> list[list[str]]:
+    rules = list(dict.fromkeys(row["rule"] for row in part["summary"]))
+    out = [["forecaster", *(head for rule in rules for head in (rule, "less naive"))]]
+    for one in part["errors"]:
+        mine = {row["rule"]: row for row in part["summary"] if row["forecaster"] == one["forecaster"]}
+        cells = [one["forecaster"]]
+        for rule in rules:
+            row = mine[rule]
+            cells += [
+                _interval(row["cost_usd"], row["ci_low"], row["ci_high"], ""),
+                _interval(row["difference_usd"], row["difference_low"], row["difference_high"], "+"),
+            ]
+        out.append(cells)
+    return out
+
+
+def _interval(mean: float, low: float | None, high: float | None, sign: str) -> str:
+    ends = "" if low is None or high is None else f" [{low:{sign}.2f}, {high:{sign}.2f}]"
+    return f"{mean:{sign}.2f}{ends}"
 
 
 def _cost(row: dict[str, Any]) -> str:
