@@ -145,10 +145,20 @@ class Episodes:
         return self.reward, over & ~self.cut, over & self.cut
 
     def _step(self, part: tuple[ObserverArrays, I64], chosen: I64, seen: ObservationArrays) -> None:
-        one, copies = part
-        world, s, rewards = self.problem.world.arrays, self.state.arrays, self.rewarder.arrays
-        args = (world, s, self._devices, one, rewards, self.observer.logs, chosen, seen, self.out, self._task)
-        args = (*args, self.reward, copies)
+        args = (
+            self.problem.world.arrays,
+            self.state.arrays,
+            self._devices,
+            part[0],
+            self.rewarder.arrays,
+            self.observer.logs,
+            chosen,
+            seen,
+            self.out,
+            self._task,
+            self.reward,
+            part[1],
+        )
         if self._compiled is None:  # every array that is ever passed is of the types of the first
             self._compiled = bound(step_copies, *args)
         self._compiled(*args)

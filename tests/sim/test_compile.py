@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from rlsched.sim.compile import bare_njit, bound
 
 
 @bare_njit
-def _add_to(out, amounts):
+def _add_to(out: Any, amounts: Any) -> None:
     for i in range(out.shape[0]):
         out[i] += amounts[i]
 

@@ -6,6 +6,7 @@ given and had to be assumed is said.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -321,7 +322,7 @@ class _Table:
         if array is None:
             return np.ones(self.n, np.int64)
         array = self.one_value(name, array)
-        if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+        if array.dtype.kind not in "biu" or (array.dtype.kind != "b" and not ((array == 0) | (array == 1)).all()):
             self.wrong_type(name, array, "True or False")
         return array.astype(np.int64)
 
@@ -374,9 +375,18 @@ class _Table:
             if name == "gpu_model" and counts.any():
                 self.assume(name)
             return (), np.full(self.n, -1, np.int64)
-        found: dict[str, int] = {}
         codes = np.full(self.n, -1, np.int64)
         values = self.one_value(name, array).tolist()
+        try:
+            different = dict.fromkeys(values if counts.all() else itertools.compress(values, counts))
+        except TypeError:  # a list, say: told below, with its row
+            different = {0: None}
+        if all((type(one) is str and one) or one is None or one != one for one in different):
+            numbers = {one: code for code, one in enumerate(one for one in different if type(one) is str)}
+            if numbers:
+                codes[:] = [numbers.get(one, -1) for one in values]
+            return tuple(numbers), np.where(counts, codes, -1)
+        found: dict[str, int] = {}
         for row in np.flatnonzero(counts).tolist():
             value = values[row]
             if value is None or value != value:  # NaN is not equal to itself

@@ -76,7 +76,7 @@ class Memory:
             and self._whole.shape == cluster.whole.shape
             and fixed[2] == self._fixed[2]
             and np.array_equal(fixed[0], self._fixed[0])
-            and np.array_equal(fixed[1], self._fixed[1], equal_nan=True)
+            and np.array_equal(fixed[1].view(np.int64), self._fixed[1].view(np.int64))  # bits: NaN is NaN
         )
         if not same or self.scale is None:
             self._forget()
@@ -97,7 +97,10 @@ class Memory:
             if self.terms.fragmentation != "none":
                 self.frag[changed] = fragment_now(self.scale, part_of(cluster, changed))
             self._number(cluster, changed)
-            self._whole, self._device = cluster.whole.copy(), cluster.device.copy()
+            if changed.size == len(cluster):
+                self._whole, self._device = cluster.whole.copy(), cluster.device.copy()
+            else:
+                self._whole[:, changed], self._device[changed] = cluster.whole[:, changed], cluster.device[changed]
         cluster.real[cl.FRAG] = self.frag
         return self.scale
 
@@ -130,6 +133,10 @@ class Memory:
             for blend in np.flatnonzero(self.timed):
                 out[blend, rows] = fresh[blend]
         return out, able
+
+    def marks(self, cluster: cl.Cluster) -> tuple[I64, F64]:
+        """Number of every machine's state, and its expected end: equal pairs, equal machines."""
+        return self.state, cluster.real[cl.EXIT] if self.terms.residents else np.zeros(len(cluster))
 
     def alike(self, cluster: cl.Cluster, row: int) -> Bool:
         """True for machines in equal state with one, (M,)."""

@@ -110,7 +110,7 @@ class Looker:
         total, able = memory.scores(cluster, r)
         n_able = int(able.sum())
         k = len(cluster) if settings.candidates == "all" else settings.candidates
-        rows, equal = self._pick(cluster, total, n_able, k)
+        rows, equal = self._pick(cluster, total, able, k)
         assert memory.scale is not None
         candidates = np.zeros((k, len(ft.CANDIDATE_FEATURES)), np.float32)
         if rows.size:
@@ -131,31 +131,38 @@ class Looker:
         }
         return View(shown, rows, equal)
 
-    def _pick(self, cluster: cl.Cluster, total: F64, left: int, k: int) -> tuple[I64, I64]:
+    def _pick(self, cluster: cl.Cluster, total: F64, able: npt.NDArray[np.bool_], k: int) -> tuple[I64, I64]:
         """The best few of every blend in turn, equal machines once; sorted by the prior, lowest row on ties."""
         n_blends = len(self.settings.blends)
-        prior, rest = total[0].copy(), total[:n_blends]
+        rest = total[:n_blends].copy()
+        state, ends = self.memory.marks(cluster)
         rows: list[int] = []
-        equal: list[int] = []
+        named: set[tuple[float, ...]] = set()
         for turn in range(k):
-            if left == 0:
+            left = rest[turn % n_blends if turn < n_blends * self.settings.best else 0]
+            at = int(left.argmax())
+            # Machines equal to a named one are struck out where they are in the way, not from every blend at once.
+            while left[at] > -np.inf and (state[at], ends[at]) in named:
+                left[(state == state[at]) & (ends == ends[at])] = -np.inf
+                at = int(left.argmax())
+            if left[at] == -np.inf:
                 break
-            blend = turn % n_blends if turn < n_blends * self.settings.best else 0
-            at = int(rest[blend].argmax())
-            gone = np.flatnonzero(self.memory.alike(cluster, at) & (rest[0] > -np.inf))
-            rest[:, gone] = -np.inf
+            left[at] = -np.inf
+            named.add((state[at], ends[at]))
             rows.append(at)
-            equal.append(gone.size)
-            left -= gone.size
-        total[0] = prior
-        order = np.lexsort((rows, -prior[rows])) if rows else np.empty(0, np.int64)
-        return np.array(rows, np.int64)[order], np.array(equal, np.int64)[order]
+        if not rows:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        found = np.array(rows, np.int64)[np.lexsort((np.array(rows), -total[0, rows]))]
+        alike = (state[found, None] == state) & (ends[found, None] == ends) & able
+        return found, np.array([np.count_nonzero(row) for row in alike], np.int64)
 
 
 def _ratio(a: Any, b: Any) -> Any:
     """``a / b``, 0 of nothing."""
     if np.ndim(b) == 0:
         return a / b if b > 0 else np.zeros(np.shape(a))
+    if b.min() > 0:
+        return a / b
     out = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b)))
     return np.divide(a, b, out=out, where=np.asarray(b) > 0)
 
@@ -184,15 +191,14 @@ def candidate_features(
     need = r.gpus * r.mgpu
     cpu, mem, gpu, tasks = i[cl.CAP_CPU], i[cl.CAP_MEM], i[cl.CAP_GPU], i[cl.TASKS]
     price = f[cl.PRICE]
-    known = cluster.real[cl.PRICE]
-    dearest = max(0.0, float(np.nanmax(known))) if np.isfinite(known).any() else 0.0
+    dearest = float(np.fmax.reduce(cluster.real[cl.PRICE], initial=0.0))  # passes over NaN
+    room = i[[cl.CPU, cl.MEM, cl.GPU]]
+    free, left = _ratio(
+        np.stack([room, room - np.array([[r.cpu], [r.mem], [need]])]), i[[cl.CAP_CPU, cl.CAP_MEM, cl.CAP_GPU]]
+    )
     out: dict[str, Any] = {
-        "cpu_free": _ratio(i[cl.CPU], cpu),
-        "mem_free": _ratio(i[cl.MEM], mem),
-        "gpu_free": _ratio(i[cl.GPU], gpu),
-        "cpu_left": _ratio(i[cl.CPU] - r.cpu, cpu),
-        "mem_left": _ratio(i[cl.MEM] - r.mem, mem),
-        "gpu_left": _ratio(i[cl.GPU] - need, gpu),
+        **dict(zip(("cpu_free", "mem_free", "gpu_free"), free, strict=True)),
+        **dict(zip(("cpu_left", "mem_left", "gpu_left"), left, strict=True)),
         "cpu_size": _ratio(cpu, s.max_cpu),
         "mem_size": _ratio(mem, int(cluster.whole[cl.CAP_MEM].max())),
         "gpu_size": _ratio(gpu, s.max_gpu),
