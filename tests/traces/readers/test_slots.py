@@ -71,7 +71,8 @@ def test_no_row_and_no_step_are_refused() -> None:
 
 def test_accounts_are_added_and_the_grid_adds_its_own() -> None:
     one = DropReport(3, 2, (Drop("r", "dropped", 1, (3,)),))
-    assert merge_reports([one, one], several=False).drops == (Drop("r", "dropped", 2, (3,)),)
+    more = DropReport(9, 4, (Drop("r", "dropped", 5, (4, 5, 6, 7, 8)),))
+    assert merge_reports([one, more], several=False).drops == (Drop("r", "dropped", 6, (3, 4, 5, 6, 7)),)  # the first 5
     both = merge_reports([one, one], several=True)
     assert both == DropReport(6, 4, (Drop("r", "dropped", 2),))
     assert gridded(both, 30, 1, 2) == DropReport(
