@@ -291,9 +291,8 @@ class _Table:
                 self.fail(name, f"a whole number of {COLUMNS[name].unit}", int(bad[0]), array[bad[0]].item())
         elif array.dtype.kind not in "iu":
             self.wrong_type(name, array, f"whole numbers of {COLUMNS[name].unit}")
-        bad = np.flatnonzero((array < 0) | (array > most))
-        if bad.size:
-            row = int(bad[0])
+        if array.min() < 0 or (array > most).any():
+            row = int(np.flatnonzero((array < 0) | (array > most))[0])
             top = int(np.broadcast_to(most, (self.n,))[row])
             rule = f">= 0 and at most {top}, {of}" if of else f"in 0..{top}"
             self.fail(name, rule, row, array[row].item())
@@ -376,7 +375,10 @@ class _Table:
                 self.assume(name)
             return (), np.full(self.n, -1, np.int64)
         codes = np.full(self.n, -1, np.int64)
-        values = self.one_value(name, array).tolist()
+        array = self.one_value(name, array)
+        if not counts.any():
+            return (), codes
+        values = array.tolist()
         try:
             different = dict.fromkeys(values if counts.all() else itertools.compress(values, counts))
         except TypeError:  # a list, say: told below, with its row

@@ -118,8 +118,10 @@ class Looker:
             gain = total[-1, rows]
             s = memory.scale
             seen = candidate_features(cluster, part_of(cluster, rows), r, s, self.terms, equal / n_able, ahead, gain)
-            for at, feature in enumerate(ft.CANDIDATE_FEATURES):
-                candidates[: rows.size, at] = seen[feature.name]
+            columns = np.empty((len(ft.CANDIDATE_NAMES), rows.size))
+            for column, name in zip(columns, ft.CANDIDATE_NAMES, strict=True):
+                column[:] = seen[name]
+            candidates[: rows.size] = columns.T
         mask = np.zeros(k, np.int8)
         mask[: rows.size] = 1
         world = global_features(cluster, r, self.terms, n_able, told)
