@@ -15,7 +15,10 @@ from typing import Any
 from rlsched.assets import list_assets
 
 #: Kind that a policy file states → module and loader; any other is for the loader of placement to judge.
-LOADERS = {"rlsched scaling policy": ("rlsched.policies.scaling.learned", "load_scaling")}
+LOADERS = {
+    "rlsched scaling policy": ("rlsched.policies.scaling.learned", "load_scaling"),
+    "rlsched consolidation policy": ("rlsched.policies.consolidation.learned", "load_consolidation"),
+}
 
 __all__ = ["load_policy"]
 
