@@ -127,7 +127,7 @@ def distil(
     dict
         ``labels``; ``margin``, the chosen one; ``placed_at_M``, mean of what was placed on the
         judge's windows with margin M; ``held_gain`` and ``held_se``: mean gain of a decision over
-        the prior's at the chosen margin.
+        the prior's at the chosen margin, and its standard error over windows.
     """
     last = labels.window >= np.quantile(labels.window, 0.9)
     part = Regression(network)
@@ -143,7 +143,11 @@ def distil(
     _put(network, found, line["margin"], look.sharpness)
     if early is not None:
         got = part.gain_of(early, labels.take(last), line["margin"])
-        line |= {"held_gain": float(got.mean()), "held_se": float(got.std() / len(got) ** 0.5)}
+        # Decisions of one window share what follows: the windows are what is drawn anew.
+        windows = labels.take(last).window
+        sums = np.array([[got[windows == one].sum(), (windows == one).sum()] for one in np.unique(windows)])
+        spread = ((sums[:, 0] - got.mean() * sums[:, 1]) ** 2).sum() ** 0.5 / len(got)
+        line |= {"held_gain": float(got.mean()), "held_se": float(spread)}
     if progress is not None:
         shown = ", ".join(f"{key.removeprefix('placed_at_')}: {line[key]:.6g}" for key in line if "placed_at" in key)
         progress(f"distilled {len(labels):,} labels; {judge.metric} a training window by margin: {shown}")

@@ -10,6 +10,7 @@ on these labels estimates the expected gain of a decision: a rollout improvement
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -121,7 +122,16 @@ def collect(
     if look is None:
         raise SpecError("looking ahead needs [lookahead] in train.toml.")
     rows = range(len(problem.windows)) if rows is None else rows
+    made_of = hashlib.sha256()
+    for array in problem.world.arrays:
+        made_of.update(np.ascontiguousarray(array).tobytes())
+    made_of.update(repr([(one.lo, one.hi, one.start_s, one.stop_s, one.fleet) for one in problem.windows]).encode())
+    if lead is not None:
+        for name, weights in sorted(ck.weights_of(lead).items()):
+            made_of.update(name.encode() + weights.tobytes())
     tied = {
+        "placement": spec.placement.observation.model_dump(mode="json"),
+        "problem_sha256": made_of.hexdigest(),
         "lookahead": look.model_dump(mode="json", exclude={"processes"}),
         "seed": spec.seed,
         "windows": [rows.start, rows.stop],
@@ -146,9 +156,9 @@ def _found(keep: Path | None, tied: dict[str, Any], start: int) -> tuple[list[di
         return [], start
     arrays, meta = ck.load_arrays(keep)
     for key, value in tied.items():
-        if meta[key] != value:
+        if meta.get(key) != value:
             raise SpecError(
-                f"{keep} was made with {key} {meta[key]!r}, now it is {value!r}. Remove it, or name another --out."
+                f"{keep} was made with {key} {meta.get(key)!r}, now it is {value!r}. Remove it, or name another --out."
             )
     n = len(arrays["window"])
     return [{name: array[row] for name, array in arrays.items()} for row in range(n)], int(meta["done"])

@@ -75,7 +75,7 @@ class Arena:
                 several.world(day, group, seed)
                 for day in several.days
                 for group in range(experiment.groups)
-                for seed in experiment.seeds
+                for seed in several.experiment.seeds
             ]
             self._simulators[split] = Simulator(self._worlds[split], several.semantics)
 

@@ -282,7 +282,8 @@ class ScalingExperiment(Spec):
     @model_validator(mode="after")
     def _forecasts_where_needed(self) -> ScalingExperiment:
         if self.forecast is None:
-            named = [RULES[find_scaling(one.tuned_rule or one.policy).rule].name for one in self.policies]
+            rules = [one.tuned_rule or one.policy for one in self.policies if not is_learned(one.policy)]
+            named = [RULES[find_scaling(rule).rule].name for rule in rules]
             wanting = [name for name in named if RULES[name].needs_forecast and name != "band"]
             if wanting:
                 raise ValueError(f"{wanting[0]} reads forecasts: add a [forecast] table, or leave it out")

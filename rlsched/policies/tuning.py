@@ -2,8 +2,8 @@
 
 Half of the budget is drawn over the whole ranges (a Latin hypercube, so that each number is spread
 evenly), half steps around the best so far, in ever smaller steps. Everything is scored on train; the best
-few are scored on validation, and the best there is taken. That is the selection a trained agent gets: its
-checkpoints are compared on the same validation windows.
+few are scored on validation, and the best there is taken. A trained agent is selected on validation too,
+by its checkpoints; how many looks each had is in ``tuned.toml`` and in the agent's ``training.json``.
 """
 
 from __future__ import annotations

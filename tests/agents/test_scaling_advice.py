@@ -65,11 +65,15 @@ def test_asked_at_every_interval_it_says_what_it_did_in_the_simulator(
         code = state.code
         ages = code.alive[0, 0, 0]
         coming = [int(ages[boots - left]) if boots - left > 0 else 0 for left in range(1, boots)]
-        last = {name: float(code.last[0, 0, st.LAST.index(name)]) for name in ("backlog", "lost", "wait_quantile_s")}
+        names = ("backlog", "lost", "wait_quantile_s", "utilisation")
+        last = {name: float(code.last[0, 0, st.LAST.index(name)]) for name in names}
         seen.append((int(ages[boots:].sum()), coming, last, int(decisions[0, 0, 1])))
         return real(w, state, decisions, cost)
 
     monkeypatch.setattr(simulate, "step", watching)
+    shown: list[np.ndarray] = []
+    real_actions = policy.actions
+    monkeypatch.setattr(policy, "actions", lambda rows: (shown.append(rows.copy()), real_actions(rows))[1])
     policy.run(made, [Window((1,), LAGS, LAGS + 120, "one")], [0])
     changes = set()
     for i, (ready, coming, last, wanted) in enumerate(seen):
@@ -81,9 +85,11 @@ def test_asked_at_every_interval_it_says_what_it_did_in_the_simulator(
             backlog=last["backlog"],
             lost=last["lost"],
             wait_s=last["wait_quantile_s"],
+            utilisation=last["utilisation"],
             time_s=float(made.start_s + t * made.step_s),
         )
         assert asked.replicas == wanted, f"interval {t}"
+        assert shown[-1] == pytest.approx(shown[i], abs=1e-6), f"what it is shown at interval {t}"
         changes.add(asked.replicas)
     assert len(changes) > 3
 
@@ -97,13 +103,13 @@ def test_it_names_what_it_took_for_granted_and_what_it_moved(tmp_path: Path) -> 
     policy, made = exported(tmp_path / "policy.onnx")
     advice = policy.scale(pd.Series(made.demand[0, :50]), 9)
     assert [one.split(" =")[0] for one in advice.assumed] == [
-        "capacity", "limits", "booting", "backlog", "lost", "wait_s", "time_s",
+        "capacity", "limits", "booting", "backlog", "lost", "utilisation", "wait_s", "time_s",
     ]  # fmt: skip
     assert set(advice.moved) == {"k_low", "k_width"}
     assert abs(advice.moved["k_low"] - 0.5) <= 1.0
     assert advice.low <= advice.high
     full = policy.scale(made.demand[0, :50], 9, booting=[], backlog=0.0, lost=0.0, wait_s=0.0, time_s=0.0,
-                        capacity=0.7, limits=(2, 40))  # fmt: skip
+                        utilisation=min(1.0, made.demand[0, 49] / (9 * 0.7)), capacity=0.7, limits=(2, 40))  # fmt: skip
     assert full.assumed == ()
     assert full.replicas == advice.replicas
 
@@ -122,6 +128,11 @@ def test_it_names_what_it_took_for_granted_and_what_it_moved(tmp_path: Path) -> 
         ([1.0] * 20, 3, {"capacity": 0.0}, "capacity must be a finite number > 0"),
         ([1.0] * 20, 3, {"backlog": -2.0}, "backlog must be a finite number >= 0"),
         ([1.0] * 20, 3, {"limits": (5, 2)}, "limits must be"),
+        ([1.0] * 20, 3, {"limits": 5}, "limits must be"),
+        ([1.0] * 20, 3, {"limits": ("a", "b")}, "limits must be a whole number"),
+        ([1.0] * 20, 3, {"booting": 3}, "booting must be a list"),
+        ([1.0] * 20, 3, {"time_s": "noon"}, "time_s must be a finite number"),
+        ([1.0] * 20, 3, {"utilisation": 1.5}, r"utilisation must lie in \[0, 1\]"),
     ],
 )
 def test_what_cannot_be_is_one_clear_error(

@@ -93,7 +93,7 @@ def read_request(request: Any, cluster: Cluster, terms: Terms) -> Request:
     """
     if isinstance(request, Request):
         return request
-    told = _mapping(request)
+    told = _mapping(request, terms)
     unknown = [key for key in told if key not in KEYS and key not in _PASSING]
     if unknown:
         raise PolicyError(f"unknown key {unknown[0]!r} of the request.{did_you_mean(str(unknown[0]), KEYS)}")
@@ -130,7 +130,7 @@ def requests_of(requests: Any) -> Iterator[Any]:
         yield from requests
 
 
-def _mapping(request: Any) -> Mapping[str, Any]:
+def _mapping(request: Any, terms: Terms) -> Mapping[str, Any]:
     if isinstance(request, Trace):
         if len(request) != 1:
             raise PolicyError(f"place() takes one request: got a trace of {len(request)}. Use place_many().")
@@ -138,7 +138,8 @@ def _mapping(request: Any) -> Mapping[str, Any]:
         mask = int(request.gpu_model_mask[0])
         if mask != ANY_MODEL:
             out["gpu_models"] = [name for bit, name in enumerate(request.gpu_models) if mask >> bit & 1]
-        life, known = float(request.expected_s[0]), int(request.depart_s[0]) != -1
+        # The true end of a task is for policies that may know it.
+        life, known = float(request.expected_s[0]), terms.lifetime == "known" and int(request.depart_s[0]) != -1
         out["expected_s"] = float(request.depart_s[0] - request.arrive_s[0]) if np.isnan(life) and known else life
         return out
     if isinstance(request, Mapping):

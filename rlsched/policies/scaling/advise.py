@@ -86,6 +86,7 @@ def advise(
     backlog: float | None = None,
     lost: float | None = None,
     wait_s: float | None = None,
+    utilisation: float | None = None,
     time_s: float | None = None,
     capacity: float | None = None,
     limits: tuple[int, int] | None = None,
@@ -101,11 +102,12 @@ def advise(
 
     demand = _history(history, max(policy.residual.observation.reach, forecaster.lags))
     capacity = _number("capacity", given("capacity", capacity, learned.capacity, "as it learned"), least=None)
-    low_n, high_n = given("limits", limits, (learned.min_instances, learned.max_instances), "as it learned")
-    if not 0 <= low_n <= high_n:
-        raise PolicyError(f"limits must be (fewest, most) with 0 <= fewest <= most: got ({low_n}, {high_n}).")
+    low_n, high_n = _limits(given("limits", limits, (learned.min_instances, learned.max_instances), "as it learned"))
     boots = learned.boot_steps
-    coming = [_whole("booting", one) for one in given("booting", booting, (), "none boot")]
+    coming = given("booting", booting, (), "none boot")
+    if not isinstance(coming, (list, tuple, np.ndarray)):
+        raise PolicyError(f"booting must be a list of whole numbers, one an interval: got {coming!r}.")
+    coming = [_whole("booting", one) for one in coming]
     if len(coming) > max(0, boots - 1):
         raise PolicyError(
             f"booting must name the instances that begin to serve 1, 2, ... intervals after the coming one, at most "
@@ -113,13 +115,14 @@ def advise(
         )
     coming += [0] * (max(0, boots - 1) - len(coming))
     ready = _whole("current", current)
-    told = {
+    told: dict[str, Any] = {
         "ready": ready,
         "booting": coming,
         "backlog": _number("backlog", given("backlog", backlog, 0.0, "nothing waits")),
         "lost": _number("lost", given("lost", lost, 0.0, "nothing was lost")),
+        "utilisation": _utilisation(utilisation, demand, ready * capacity, lost or 0.0, given),
         "wait_s": _number("wait_s", given("wait_s", wait_s, 0.0, "nobody waited")),
-        "time_s": given("time_s", time_s, 0.0, "midnight of the first day of the trace's week"),
+        "time_s": _number("time_s", given("time_s", time_s, 0.0, "midnight of the first day of the trace's week")),
     }
     step_s = float(policy.metadata["step_s"])
     table = forecaster.values(demand[None])[0]  # (T + 1, H, Q)
@@ -192,6 +195,25 @@ def _number(name: str, value: Any, least: float | None = 0.0) -> float:
     return float(value)
 
 
+def _limits(value: Any) -> tuple[int, int]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise PolicyError(f"limits must be (fewest, most): got {value!r}.")
+    low, high = (_whole("limits", one) for one in value)
+    if low > high:
+        raise PolicyError(f"limits must be (fewest, most) with 0 <= fewest <= most: got ({low}, {high}).")
+    return low, high
+
+
+def _utilisation(value: Any, demand: F64, could: float, lost: float, given: Any) -> float:
+    """Of the last interval; what the instances of now would have had, where it is not told."""
+    newest = float(demand[-1])
+    guess = min(1.0, max(0.0, newest - lost) / could) if could > 0 else 0.0
+    told = _number("utilisation", given("utilisation", value, guess, "of the demand by those that serve now"))
+    if told > 1.0:
+        raise PolicyError(f"utilisation must lie in [0, 1]: got {told}.")
+    return told
+
+
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise PolicyError(f"{name} must be a whole number of instances, >= 0: got {value!r}.")
@@ -220,8 +242,7 @@ def _observation(
     values["ready"] = _amount(told["ready"] * capacity, m)
     values |= {f"booting_{i + 1}": _amount(n * capacity, m) for i, n in enumerate(told["booting"])}
     values["backlog"], values["lost"] = _amount(told["backlog"], m), _amount(told["lost"], m)
-    served, could = float(demand[-1]) - told["lost"], told["ready"] * capacity
-    values["utilisation"] = min(1.0, served / could) if could > 0 else 0.0
+    values["utilisation"] = told["utilisation"]
     values["wait"] = _amount(told["wait_s"], step_s)
     for h, ahead in enumerate(forecaster.horizons.tolist()):
         for q, share in enumerate(forecaster.quantiles.tolist()):

@@ -91,6 +91,7 @@ class LearnedScaling:
         backlog: float | None = None,
         lost: float | None = None,
         wait_s: float | None = None,
+        utilisation: float | None = None,
         time_s: float | None = None,
         capacity: float | None = None,
         limits: tuple[int, int] | None = None,
@@ -112,6 +113,9 @@ class LearnedScaling:
             Work that waits, units times intervals; units lost in the last interval. 0 by default.
         wait_s : float, optional
             Waiting time that most stayed below in the last interval; 0 by default.
+        utilisation : float, optional
+            Share of the capacity that served in the last interval which was used, 0 to 1; by default
+            what the instances of now would have had.
         time_s : float, optional
             Beginning of the coming interval on the clock it learned with (``time_s`` modulo a week
             counts); 0 by default.
@@ -139,6 +143,7 @@ class LearnedScaling:
             backlog=backlog,
             lost=lost,
             wait_s=wait_s,
+            utilisation=utilisation,
             time_s=time_s,
             capacity=capacity,
             limits=limits,
