@@ -100,7 +100,7 @@ def _record(trace: Path, own: dict[str, Any], log: Path | None, seconds: float) 
     if own["machines"] is None:
         raise SpecError(f"--trace needs machines to run on: add --machines FILE (a row a machine) for {trace}.")
     if log is not None:
-        check_writable(log)
+        check_writable(log, ".parquet", [trace, own["machines"]])
     given = read_files(
         trace,
         own["machines"],

@@ -51,9 +51,11 @@ def fit(
     from rlsched.traces.card import load_card
     from rlsched.traces.columns import Trace, Usage
     from rlsched.traces.read import kind_of
+    from rlsched.traces.store import check_writable
     from rlsched.traces.synthetic.fit import fit_series, fit_tasks, with_usage
     from rlsched.traces.synthetic.profile import save_profile
 
+    check_writable(profile, ".json", [file])
     columns = read_columns(file, format, card, day, part, data, option)
     label = name if name is not None else profile.stem
     if isinstance(columns, Trace):
@@ -100,10 +102,11 @@ def draw(
     """
     from rlsched.traces.columns import Columns
     from rlsched.traces.read import kind_of
-    from rlsched.traces.store import save
+    from rlsched.traces.store import check_writable, save
     from rlsched.traces.synthetic.draw import draw_tasks, draw_usage, draw_usage_of
     from rlsched.traces.synthetic.profile import find_profile, load_profile
 
+    check_writable(out, ".parquet", [profile])
     made = load_profile(find_profile(profile))
     written: list[tuple[Path, Columns]] = []
     if made.streams:

@@ -266,7 +266,8 @@ def _limits(provenance: Mapping[str, Any], windows: int) -> list[str]:
     if compared.get("n", 0) > 1 and "shown_uncorrected" in compared:  # runs of earlier versions lack it
         lines.append(
             f"{compared['shown']} of {compared['n']} comparisons show a difference, corrected for their number; "
-            f"{compared['shown_uncorrected']} would without correction, {compared['shown_after_holm']} by Holm's."
+            f"{compared['shown_uncorrected']} would without correction, {compared['shown_after_holm']} by Holm's. "
+            "Intervals are of each comparison alone: one may leave 0 out where the verdict, corrected, shows nothing."
         )
     return lines
 

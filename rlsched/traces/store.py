@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,15 +66,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_writable(path: str | Path) -> None:
-    """Refuse a place that a file cannot be written to.
+def check_writable(path: str | Path, suffix: str = "", inputs: Sequence[str | Path] = ()) -> None:
+    """Refuse a place that a file cannot, or should not, be written to.
+
+    Parameters
+    ----------
+    path : str or Path
+    suffix : str, optional
+        What its name has to end with: a Parquet file called ``.csv`` helps nobody.
+    inputs : sequence of str or Path
+        What is read for it, which must not be overwritten.
 
     Raises
     ------
     SpecError
-        A directory, a folder that is not there or no folder, or no permission.
+        A directory, a folder that is not there or no folder, no permission, another ending, or
+        one of the inputs.
     """
     path = Path(path)
+    if not path.name.endswith(suffix):
+        raise SpecError(f"cannot write {path}: the name must end with {suffix}, as that is what is written.")
+    if any(Path(one).exists() and path.exists() and os.path.samefile(one, path) for one in inputs):
+        raise SpecError(f"cannot write {path}: it is read for this, and would be overwritten. Name another file.")
     if path.is_dir():
         raise SpecError(f"cannot write {path}: it is a directory. Name a file in it.")
     if path.parent.exists() and not path.parent.is_dir():

@@ -80,3 +80,20 @@ def test_a_list_of_machines_cannot_be_fitted(tmp_path: Path, capsys: pytest.Capt
     save(Machines(np.arange(2), np.full(2, 1000), np.full(2, 1000)), tmp_path / "m.parquet")
     assert run("fit", tmp_path / "m.parquet", tmp_path / "p.json") == 2
     assert "holds machines" in capsys.readouterr().err
+
+
+def test_what_is_read_is_never_overwritten_and_names_say_what_is_written(
+    vms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "p.json"
+    assert run("fit", vms, profile) == 0
+    before = profile.read_bytes()
+    assert run("fit", profile, profile) == 2
+    assert "it is read for this, and would be overwritten" in capsys.readouterr().err
+    assert profile.read_bytes() == before
+    assert run("fit", vms, vms) == 2
+    assert "must end with .json" in capsys.readouterr().err
+    (tmp_path / "mine.csv").write_text("kept")
+    assert run("draw", profile, tmp_path / "mine.csv") == 2
+    assert "must end with .parquet" in capsys.readouterr().err
+    assert (tmp_path / "mine.csv").read_text() == "kept"
