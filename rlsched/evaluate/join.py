@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from rlsched.errors import SpecError
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.gaps import Bound
+from rlsched.evaluate.metrics import Metric
 from rlsched.evaluate.results import Document, seal
 
 #: Key of the provenance → what it says. Where runs differ in one, their rows do not compare.
@@ -20,6 +22,10 @@ SAME = {
     "data": "data",
     "windows": "windows",
 }
+
+
+#: Kind whose runs say which problem they are of → module with its ``METRICS``.
+JOINED = {"placement": "rlsched.evaluate.metrics", "scaling": "rlsched.evaluate.scaling_metrics"}
 
 
 def join_documents(documents: Sequence[Document], names: Sequence[str]) -> Document:
@@ -66,6 +72,7 @@ def join_documents(documents: Sequence[Document], names: Sequence[str]) -> Docum
         p["main_metric"],
         judged,
         [name for name in references.values() if name in names_there],
+        metrics=_metrics_of(p["kind"]),
         bounds=_bounds(documents),
         controls=list(controls),
     )
@@ -80,9 +87,15 @@ def join_documents(documents: Sequence[Document], names: Sequence[str]) -> Docum
         "not_run": [name for name in references.values() if name not in names_there],
         "policies": list(policies.values()),
         "comparisons": out["provenance"],
+        "tuned_elsewhere": list(dict.fromkeys(name for one in provenances for name in one.get("tuned_elsewhere", ()))),
         "seconds": round(sum(one.get("seconds", 0.0) for one in provenances), 1),
     }
     return {**out, "timeline": first.get("timeline"), "provenance": seal(provenance)}
+
+
+def _metrics_of(kind: str) -> Mapping[str, Metric]:
+    found: Mapping[str, Metric] = import_module(JOINED[kind]).METRICS
+    return found
 
 
 def _check(first: Document, name: str, other: Document, its_name: str) -> None:
@@ -92,6 +105,11 @@ def _check(first: Document, name: str, other: Document, its_name: str) -> None:
             f"{other['experiment']!r}. Report each on its own."
         )
     mine, its = first["provenance"], other["provenance"]
+    if mine.get("kind") not in JOINED:
+        raise SpecError(
+            f"{name} is of kind {mine.get('kind')!r}: runs of kind {' and '.join(JOINED)} can be joined so far. "
+            "Evaluate all policies in one run."
+        )
     if "problem_sha256" not in mine or "problem_sha256" not in its:
         without = name if "problem_sha256" not in mine else its_name
         raise SpecError(f"{without} does not say which problem it is of, so it cannot be joined. Run it again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,24 @@ def test_what_does_not_compare_is_not_mixed(halves: list[dict[str, Any]], change
     change(other)
     with pytest.raises(SpecError, match=message):
         join_documents([halves[0], other], ["a", "b"])
+
+
+def committed(name: str) -> dict[str, Any]:
+    path = Path(__file__).parents[2] / "experiments" / name / "results" / "results.json"
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def test_scaling_runs_are_joined_by_their_own_metrics_and_keep_every_warning() -> None:
+    first, second = committed("scaling-bitbrains"), committed("scaling-bitbrains")
+    second["provenance"]["tuned_elsewhere"] = ["tuned_hpa"]
+    joined = join_documents([first, second], ["a", "b"])
+    assert {row["policy"] for row in joined["rows"]} == {row["policy"] for row in first["rows"]}
+    assert len(joined["verdicts"]) == len(first["verdicts"])
+    assert joined["provenance"]["tuned_elsewhere"] == ["tuned_hpa"]
+
+
+def test_a_kind_that_cannot_be_joined_says_so() -> None:
+    document = committed("consolidation-planetlab")
+    with pytest.raises(SpecError, match=r"kind 'consolidation': runs of kind placement and scaling can be joined"):
+        join_documents([document, document], ["a", "b"])
