@@ -26,6 +26,8 @@ from rlsched.rng import stream_seed
 CHECKPOINT = "checkpoint.npz"
 #: Keys of the spec that may differ between a training and its continuation.
 MAY_CHANGE = ("steps", "threads")
+#: Key of ``lookahead`` that changes nothing either: labels do not depend on it.
+MAY_CHANGE_AHEAD = "processes"
 PRIOR, LOOKAHEAD, PPO = "prior", "lookahead", "ppo"
 Progress = Callable[[str], None]
 
@@ -340,12 +342,17 @@ def _restore(
 
 
 def _check_same(spec: PpoSpec, before: dict[str, Any], file: Path) -> None:
-    now = spec.model_dump(mode="json")
+    now, before = _without_processes(spec.model_dump(mode="json")), _without_processes(before)
     may = MAY_CHANGE if not spec.anneal else ("threads",)  # the learning rate depends on the steps then
     changed = [key for key in now if key not in may and now[key] != before.get(key)]
     if changed:
         parts = [f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in changed]
         raise SpecError(f"{file} is of another training: {'; '.join(parts)}. Undo that, or name another --out.")
+
+
+def _without_processes(values: dict[str, Any]) -> dict[str, Any]:
+    look = values.get("lookahead")
+    return values if look is None else {**values, "lookahead": {**look, MAY_CHANGE_AHEAD: None}}
 
 
 def _check_facts(now: dict[str, Any], before: dict[str, Any], file: Path) -> None:

@@ -17,9 +17,10 @@ from rlsched.agents.lookahead import Labels, collect
 from rlsched.agents.maskable import CandidatePolicy
 from rlsched.agents.network import CandidateScorer
 from rlsched.agents.spec import TrainSpec
-from rlsched.agents.validate import Validation, greedy, sampled
-from rlsched.agents.vec_env import PlacementVecEnv
+from rlsched.agents.validate import Validation, greedy
+from rlsched.agents.validate import sampled as drawn
 from rlsched.envs.problem import PlacementProblem
+from rlsched.envs.sb3 import PlacementVecEnv
 from rlsched.envs.vector import PlacementVectorEnv
 from rlsched.errors import SpecError
 from rlsched.rng import stream_seed
@@ -89,7 +90,7 @@ class PlacementCourse(Course):
 
     def scores(self, network: CandidateScorer, *, sampled: bool) -> npt.NDArray[np.float64]:
         """See :class:`Course`."""
-        choose = _drawn(network, self.spec.seed) if sampled else greedy(network)
+        choose = drawn(network, self.spec.seed) if sampled else greedy(network)
         return self.validation.play(self.spec.placement.observation, choose)
 
     def improve(self, network: CandidateScorer, out: Path, tell: Progress) -> list[dict[str, float]]:
@@ -114,9 +115,6 @@ class PlacementCourse(Course):
             settings = self.spec.placement.observation
             lines.append(distil(network, Labels.joined(parts), look, settings, judge, tell))
         return lines
-
-
-_drawn = sampled  # a name of its own beside the argument
 
 
 def train(

@@ -94,13 +94,13 @@ def prepare_scaling(
     check_policy(base, inputs.world)
     residual = Residual(replace(base, name=""), dict(spec.reach), spec.observation)
     look_back = spec.observation.reach
-    windows = {
-        name: tuple(one for one in inputs.windows[name] if one.lo >= look_back) for name in ("train", "validation")
-    }
-    if not windows["train"] or not windows["validation"]:
+    windows = inputs.windows
+    early = [one for name in ("train", "validation") for one in windows[name] if one.lo < look_back]
+    if early:
         raise SpecError(
-            f"{card}: no window begins {look_back} intervals after the series: lengthen windows.history, or shorten "
-            "observation.level and observation.lags."
+            f"{card}: window {early[0].name!r} begins at interval {early[0].lo}, and an agent that looks back "
+            f"{look_back} cannot be asked there: lengthen windows.history, or shorten observation.level and "
+            "observation.lags."
         )
     # One policy serves every service, so services that share a window are learned from one by one.
     alone = tuple(replace(one, rows=(row,)) for one in windows["train"] for row in one.rows)

@@ -178,3 +178,15 @@ def test_windows_must_suffice_for_the_rounds(tmp_path: Path) -> None:
     few = TINY.model_copy(update={"lookahead": LOOK.model_copy(update={"judged": 5})})
     with pytest.raises(SpecError, match=r"n_windows must leave a window a round beside the 5 judged: got 6"):
         train(few, crowded(), judge(), tmp_path)
+
+
+def test_a_training_goes_on_with_another_number_of_processes_but_no_other_look_ahead(tmp_path: Path) -> None:
+    once = train(TINY, crowded(), judge(), tmp_path)
+    assert once is not None
+    more = TINY.model_copy(update={"lookahead": LOOK.model_copy(update={"processes": 2})})
+    again = train(more, crowded(), judge(), tmp_path, resume=True)
+    assert again is not None
+    assert again.validations == once.validations
+    other = TINY.model_copy(update={"lookahead": LOOK.model_copy(update={"ridge": 2.0})})
+    with pytest.raises(SpecError, match="is of another training: lookahead was"):
+        train(other, crowded(), judge(), tmp_path, resume=True)

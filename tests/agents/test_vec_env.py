@@ -7,7 +7,7 @@ import pytest
 from placement_worlds import GPU_SETTINGS, problem
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 
-from rlsched.agents.vec_env import PlacementVecEnv
+from rlsched.envs.sb3 import PlacementVecEnv
 from rlsched.envs.vector import PlacementVectorEnv
 from rlsched.errors import SpecError
 
