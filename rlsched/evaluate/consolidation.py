@@ -107,6 +107,7 @@ def run(
         "title": experiment.title,
         "question": experiment.question,
         "card_sha256": file_sha256(card),
+        "problem_sha256": experiment.problem_sha256,
         "card": plain(experiment.model_dump()),
         "set": list(overrides),
         "metrics": list(experiment.metrics),
@@ -312,7 +313,9 @@ def _best(
 
 
 def _tuned_elsewhere(experiment: ConsolidationExperiment, windows: Windows, tuned: Tuned | None) -> list[str]:
-    if tuned is None or tuned.data_sha256 == windows.files:
+    if tuned is None:
+        return []
+    if tuned.data_sha256 == windows.files and tuned.problem_sha256 == experiment.problem_sha256:
         return []
     return [entry.shown for entry in experiment.policies if entry.searched]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -292,6 +294,13 @@ class ConsolidationExperiment(Spec):
         if self.judged and not self.main_metric:
             raise ValueError("judged needs a main_metric")
         return self
+
+    @property
+    def problem_sha256(self) -> str:
+        """Of everything that makes the problem: what a tuned policy has to have been tuned on."""
+        parts = {"traces", "groups", "semantics", "semantics_options", "hosts", "host_mem_mib", "pue", "weights"}
+        held = self.model_dump(mode="json", include={*parts, "main_metric"})
+        return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
     @property
     def chosen_semantics(self) -> Semantics:

@@ -158,5 +158,6 @@ def run_tune(
         "command": f"rlsched tune {experiment_name(card)}{sets}",
         "seed": how.seed,
         "card_sha256": file_sha256(card),
+        "problem_sha256": experiment.problem_sha256,
         "data_sha256": windows["train"].files,
     }

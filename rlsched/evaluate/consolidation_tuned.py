@@ -26,12 +26,15 @@ class Tuned:
     families : dict of str to ConsolidationPolicy
     finalists : tuple of ConsolidationPolicy
     data_sha256 : dict of str to str
+    problem_sha256 : str
+        Of the card it was tuned for; empty where the file does not say.
     """
 
     best: ConsolidationPolicy
     families: dict[str, ConsolidationPolicy]
     finalists: tuple[ConsolidationPolicy, ...]
     data_sha256: dict[str, str]
+    problem_sha256: str
 
 
 def write_policy(policy: ConsolidationPolicy) -> str:
@@ -84,6 +87,7 @@ def load_tuned(folder: Path) -> Tuned:
         {one.name: one for one in families},
         tuple(parse_policy(str(text).split(" ")[0]) for text in values["finalists"]),
         values.get("data_sha256", {}),
+        str(values.get("problem_sha256", "")),
     )
 
 

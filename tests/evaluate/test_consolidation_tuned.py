@@ -65,6 +65,18 @@ def test_groups_share_no_vm_and_the_document_has_verdicts_bound_and_words(card: 
     assert document["provenance"]["leader"] != "hindsight"
 
 
+def test_a_policy_tuned_for_another_problem_is_told_of(card: Path) -> None:
+    data, problem = (run(card)["provenance"][key] for key in ("data_sha256", "problem_sha256"))
+    tuned = card.parent / "tuned.toml"
+    files = "".join(f'"{name}" = "{sha}"\n' for name, sha in data.items())
+    tuned.write_text(f'problem_sha256 = "{problem}"\n{tuned.read_text()}[data_sha256]\n{files}')
+    assert run(card)["provenance"]["tuned_elsewhere"] == []
+    # The same data, but moves are paid otherwise.
+    other = run(card, ["weights={energy=1.0, unmet=20.0, moves=0.1}"])["provenance"]
+    assert other["problem_sha256"] != problem
+    assert other["tuned_elsewhere"] == ["tuned", "hindsight"]
+
+
 def test_hindsight_is_the_best_finalist_on_the_windows(card: Path) -> None:
     rows = run(card, ["policies=tuned,hindsight"])["rows"]
     means = {name: sum(row[COST] for row in rows if row["policy"] == name) for name in ("tuned", "hindsight")}
