@@ -140,6 +140,9 @@ class ConsolidationTuneSpec(Spec):
         The best so many are scored on the validation days; the best there is taken.
     seeds : int
         Ways to deal out the VM sizes that each member is scored on.
+    validation_seeds : int, optional
+        The same on the validation days; ``seeds`` by default. As many as a trained agent's checkpoints are
+        judged on (``validation_deals`` of ``train.toml``) make the selections alike.
     seed : int
         Of the search.
     """
@@ -149,6 +152,7 @@ class ConsolidationTuneSpec(Spec):
     budget: int = Field(default=60, ge=1)
     keep: int = Field(default=5, ge=1)
     seeds: int = Field(default=1, ge=1)
+    validation_seeds: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
 
     @field_validator("detections")

@@ -115,17 +115,16 @@ def run_tune(
     if experiment.tune is None or not experiment.main_metric:
         raise SpecError(f"{card}: there is nothing to tune without a [tune] table and a main_metric. Add them.")
     root = Path(data_root) if data_root is not None else None
+    how = experiment.tune
+    deals = {"train": how.seeds, "validation": how.seeds if how.validation_seeds is None else how.validation_seeds}
     windows = {
         split: Windows(
-            experiment.model_copy(
-                update={"split": split, "day": ("all",), "seeds": tuple(range(experiment.tune.seeds))}
-            ),
-            root,
+            experiment.model_copy(update={"split": split, "day": ("all",), "seeds": tuple(range(deals[split]))}), root
         )
-        for split in ("train", "validation")
+        for split in deals
     }
     arena = Arena(experiment, windows)
-    how, families, finalists, tried, edges = experiment.tune, [], [], 0, []
+    families, finalists, tried, edges = [], [], 0, []
     for i, detection in enumerate(how.detections):
         name = f"{detection}_{how.selection}"
         say = None
@@ -152,6 +151,8 @@ def run_tune(
         "validation_score": score,
         "train_score": train_score,
         "tried": tried,
+        "looks": len(finalists),
+        "deals": deals,
         "families": [f"{write_policy(policy)} {on:.6g} {train:.6g}" for on, train, policy in families],
         "finalists": [f"{write_policy(policy)} {on:.6g}" for on, policy in finalists],
         "at_edge": edges,

@@ -32,6 +32,8 @@ from rlsched.sim.scaling.world import Window, World
 TUNED_FILE = "tuned.toml"
 BOUND = "clairvoyant"
 HINDSIGHT = "hindsight_"
+#: So many finalists of a family, the best on train first, are written down; ``looks`` counts all.
+LISTED = 10
 HINDSIGHT_DOC = "the best numbers of that rule found on these very windows, which nobody may know"
 #: Told what is being done and the share that is done.
 Progress = Callable[[str, float], None]
@@ -404,8 +406,11 @@ def run_tune(
             "train_score": found.train_score,
             "default_train_score": found.tried[0].score,
             "tried": len(found.tried),
+            "looks": len(found.finalists),
             "at_edge": ", ".join(found.at_edge),
-            "finalists": [f"{ScalingPolicy(rule, one.values).text} {one.score:.6g}" for one in found.finalists],
+            "finalists": [
+                f"{ScalingPolicy(rule, one.values).text} {one.score:.6g}" for one in found.finalists[:LISTED]
+            ],
         }
     sign = 1.0 if problem.better == "down" else -1.0
     best = min(families.values(), key=lambda one: sign * one["validation_score"])
