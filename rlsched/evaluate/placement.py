@@ -31,6 +31,7 @@ from rlsched.evaluate.experiment import ROLES, PlacementExperiment, experiment_n
 from rlsched.evaluate.failures import make_failures
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.inputs import Inputs, read_inputs
+from rlsched.evaluate.keep import Keep, at_once, keep_bounds, tied
 from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
 from rlsched.evaluate.results import (
     Document,
@@ -102,6 +103,7 @@ def run(
     *,
     data_root: str | Path | None = None,
     progress: Progress | None = None,
+    keep: Keep = at_once,
 ) -> Document:
     """Evaluate a placement experiment.
 
@@ -115,6 +117,8 @@ def run(
         Where datasets lie.
     progress : callable, optional
         Told what is being done and the share that is done.
+    keep : callable, optional
+        Keeps finished units: a policy and seed on all windows, the bounds.
 
     Returns
     -------
@@ -132,11 +136,12 @@ def run(
     spec = loaded.spec
     contestants = find_contestants(spec.policies, card.parent)
     inputs = read_inputs(spec, card.parent, data_root)
+    keep = tied(keep, inputs.sha256)
     arena = open_arena(spec, inputs, spec.split)
     check_contestants(contestants, spec.options)
     built: dict[Any, World] = {}
-    rows = play(arena, contestants, spec.seeds, progress, main_metric=spec.main_metric, built=built)
-    bounds, no_bound = find_bounds(spec, arena, contestants[0], built, progress)
+    rows = play(arena, contestants, spec.seeds, progress, main_metric=spec.main_metric, built=built, keep=keep)
+    bounds, no_bound = keep_bounds(keep, lambda: find_bounds(spec, arena, contestants[0], built, progress))
     bootstrap = Bootstrap(spec.bootstrap.resamples, spec.bootstrap.level, spec.bootstrap.seed)
     roles = {role: name for role in ROLES if (name := getattr(spec.references, role))}
     names = [one.name for one in contestants]
@@ -258,6 +263,7 @@ def play(
     *,
     main_metric: str = "",
     built: dict[Any, World] | None = None,
+    keep: Keep = at_once,
 ) -> list[dict[str, Any]]:
     """Run every contestant on every window, and on every seed where it draws random numbers.
 
@@ -270,6 +276,8 @@ def play(
         Of which the best in hindsight is taken, for controls.
     built : dict, optional
         Keeps the worlds that were built.
+    keep : callable, optional
+        Keeps what each contestant did with each seed.
 
     Returns
     -------
@@ -284,29 +292,46 @@ def play(
     built = {} if built is None else built
     played: dict[str, list[list[dict[str, Any]]]] = {}
     done = 0
-    for contestant, each in jobs:
+    for number, (contestant, each) in enumerate(jobs):
         world = arena.world(each, built)
         rows: list[dict[str, Any]] = []
         for seed, policy in each.members(seeds):
-            at = done
 
-            def tell(asked: int, name: str = contestant.name) -> None:
-                nonlocal at
-                at += asked
+            def tell(share: float, name: str = contestant.name, at: int = done) -> None:
                 if progress is not None:
-                    progress(name, at / total)
+                    progress(name, (at + size * share) / total)
 
-            streams = [stream_seed(seed or 0, "window", window.name) for window in windows]
-            state = world.start(windows, streams)
-            _run(policy, world, state, tell)
-            check_over(state)
+            def make(world: World = world, policy: Any = policy, seed: int | None = seed) -> list[dict[str, Any]]:
+                return _play_one(arena, world, policy, seed, size, tell)
+
+            metered = keep(f"{number} {contestant.name} {seed}", make)
             done += size
-            for copy, window in enumerate(windows):
-                measured = Measured.of(world, state, copy, clock=arena.instances.clock)
-                metrics = {name: plain(value) for name, value in read_metrics(measured).items()}
-                rows.append({"policy": contestant.name, "window": window.name, "seed": seed, **metrics})
+            tell(0.0, at=done)
+            rows += [
+                {"policy": contestant.name, "window": window.name, "seed": seed, **metrics}
+                for window, metrics in zip(windows, metered, strict=True)
+            ]
         played.setdefault(contestant.name, []).append(rows)
     return [row for tries in played.values() for row in _best(tries, main_metric)]
+
+
+def _play_one(
+    arena: Arena, world: World, policy: Any, seed: int | None, size: int, tell: Callable[[float], None]
+) -> list[dict[str, Any]]:
+    """Every metric of every window, None where not known; ``size`` tasks are asked about."""
+    asked = 0
+
+    def count(more: int) -> None:
+        nonlocal asked
+        asked += more
+        tell(asked / size)
+
+    windows, clock = arena.instances.windows, arena.instances.clock
+    state = world.start(windows, [stream_seed(seed or 0, "window", window.name) for window in windows])
+    _run(policy, world, state, count)
+    check_over(state)
+    measured = [Measured.of(world, state, copy, clock=clock) for copy in range(len(windows))]
+    return [{name: plain(value) for name, value in read_metrics(one).items()} for one in measured]
 
 
 def _best(tries: list[list[dict[str, Any]]], metric: str) -> list[dict[str, Any]]:
