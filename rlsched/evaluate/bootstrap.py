@@ -5,7 +5,9 @@ draws, or of the training that made it. A resample draws windows with replacemen
 independently, seeds with replacement, and averages the grid they span; where there is one seed
 only windows are drawn. Policies share their draws, so a difference of two is resampled as a
 difference: paired. Two policies with different numbers of seeds share windows only: each has
-seeds of its own, a third axis. Drawing every axis gives intervals that are on the wide side
+seeds of its own, a third axis. So has a policy trained several times where seeds are the world's
+(they deal out VM sizes, or take spot instances back): its training runs are an axis of their own,
+drawn besides. Drawing every axis gives intervals that are on the wide side
 (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007); the percentile
 interval itself is too narrow for few windows, which is why a verdict needs a minimum of them.
 """
@@ -20,6 +22,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from rlsched.errors import OurBug
 from rlsched.rng import stream
 
 F64 = npt.NDArray[np.float64]
@@ -74,9 +77,9 @@ class Bootstrap:
 
         Parameters
         ----------
-        values : (W, S) or (W, S, S') float64
-            One row a window, one column a seed; a third axis where a difference is between
-            policies with seeds of their own. A window with an unknown (NaN) value is left out;
+        values : (W, S), (W, S, R) or (W, S, R, R') float64
+            One row a window, one column a seed; further axes where training runs, or policies of
+            a difference, have seeds of their own. A window with an unknown (NaN) value is left out;
             ``n`` says how many values are in.
         """
         known = _known(values)
@@ -115,11 +118,15 @@ class Bootstrap:
         """Resampled means of a grid without unknown values, (resamples,) float64."""
         windows, seeds = _shares(values.shape[0], values.shape[1], self.resamples, self.seed)
         drawn = windows @ values.reshape(values.shape[0], -1)
-        if values.ndim == 3:
-            other = _other_seeds(values.shape[2], self.resamples, self.seed)
-            grid = drawn.reshape(-1, *values.shape[1:])
-            return np.asarray(np.einsum("bij,bi,bj->b", grid, seeds, other))
-        return np.asarray((drawn * seeds).sum(axis=1))
+        if values.ndim == 2:
+            return np.asarray((drawn * seeds).sum(axis=1))
+        grid = np.einsum("bi...,bi->b...", drawn.reshape(-1, *values.shape[1:]), seeds)
+        for axis in range(2, values.ndim):
+            grid = np.einsum("bj...,bj->b...", grid, self._runs(values, axis))
+        return np.asarray(grid)
+
+    def _runs(self, values: F64, axis: int) -> F64:
+        return _other_seeds(values.shape[axis], axis, self.resamples, self.seed)
 
     def _middles(self, known: F64) -> F64:
         windows, seeds = _shares(known.shape[0], known.shape[1], self.resamples, self.seed)
@@ -127,6 +134,8 @@ class Bootstrap:
         for at in range(0, self.resamples, _CHUNK):
             part = slice(at, at + _CHUNK)
             weight = windows[part, :, None] * seeds[part, None, :]
+            for axis in range(2, known.ndim):
+                weight = weight[..., None] * self._runs(known, axis)[part].reshape(-1, *(1,) * axis, known.shape[axis])
             out[part] = _middle_half(known.ravel(), weight.reshape(len(weight), -1))
         return out
 
@@ -153,14 +162,26 @@ def difference_of(of_a: F64, of_b: F64) -> F64:
 
     Parameters
     ----------
-    of_a, of_b : (W, S) float64
-        Equally many seeds are paired; one column is paired with every seed of the other.
+    of_a, of_b : (W, S) float64, or (W, S, R) with training runs
+        Equally many seeds are paired; one column is paired with every seed of the other. So are runs.
 
     Returns
     -------
-    (W, S) float64, or (W, S_a, S_b) where both have several seeds, and not equally many
-        Every seed of one with every seed of the other.
+    (W, S) or (W, S, R) float64; or (W, S_a, S_b), (W, S, R_a, R_b) where both have several, and not equally many
+        Every seed, or run, of one with every one of the other.
+
+    Raises
+    ------
+    OurBug
+        When policies with training runs were played on different seeds of the world.
     """
+    if max(of_a.ndim, of_b.ndim) == 3:
+        wide_a, wide_b = (one if one.ndim == 3 else one[:, :, None] for one in (of_a, of_b))
+        if wide_a.shape[1] != wide_b.shape[1] and min(wide_a.shape[1], wide_b.shape[1]) > 1:
+            raise OurBug(f"policies were played on {wide_a.shape[1]} and {wide_b.shape[1]} seeds of the world.")
+        if wide_a.shape[2] != wide_b.shape[2] and min(wide_a.shape[2], wide_b.shape[2]) > 1:
+            return np.asarray(wide_a[:, :, :, None] - wide_b[:, :, None, :])
+        return np.asarray(np.subtract(wide_a, wide_b))
     if of_a.shape[1] != of_b.shape[1] and min(of_a.shape[1], of_b.shape[1]) > 1:
         return np.asarray(of_a[:, :, None] - of_b[:, None, :])
     return np.asarray(np.subtract(of_a, of_b))
@@ -190,9 +211,10 @@ def _shares(n_windows: int, n_seeds: int, resamples: int, seed: int) -> tuple[F6
 
 
 @lru_cache(maxsize=8)
-def _other_seeds(n_seeds: int, resamples: int, seed: int) -> F64:
-    """Shares of the seeds of the second policy, where its seeds are its own."""
-    return _drawn(n_seeds, resamples, stream(seed, "bootstrap", "other seeds"))
+def _other_seeds(n_seeds: int, axis: int, resamples: int, seed: int) -> F64:
+    """Shares along an axis of its own: seeds of the second policy, or training runs."""
+    name = "other seeds" if axis == 2 else f"other seeds {axis}"
+    return _drawn(n_seeds, resamples, stream(seed, "bootstrap", name))
 
 
 def _drawn(n: int, resamples: int, draw: np.random.Generator) -> F64:

@@ -27,6 +27,7 @@ from rlsched.evaluate.consolidation_tuned import Tuned, find_tuned, load_tuned
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal, summarise
+from rlsched.evaluate.runs import with_run
 from rlsched.policies.consolidation.learned import LearnedConsolidation, load_consolidation
 from rlsched.policies.consolidation.residual import NUMBERS
 from rlsched.rng import stream
@@ -72,7 +73,9 @@ def run(
     began = time.monotonic()
     experiment = spec.load(ConsolidationExperiment, card, overrides).spec
     tuned = load_tuned(card.parent) if any(entry.searched for entry in experiment.policies) else None
-    agents = {entry.shown: load_consolidation(entry.name) for entry in experiment.policies if entry.learned}
+    agents = {
+        entry.shown: [load_consolidation(one) for one in entry.agents] for entry in experiment.policies if entry.learned
+    }
     windows = Windows(experiment, data_root, progress)
     rows = play(experiment, windows, tuned, agents)
     bootstrap = Bootstrap(**experiment.bootstrap.model_dump())
@@ -118,7 +121,11 @@ def run(
         "seconds": round(time.monotonic() - began, 1),
     }
     if agents:
-        provenance["agents"] = {name: describe(agent) for name, agent in agents.items()}
+        several = {entry.shown for entry in experiment.policies if entry.runs}
+        provenance["agents"] = {
+            name: {**describe(found[0]), **({"runs": [describe(one) for one in found]} if name in several else {})}
+            for name, found in agents.items()
+        }
     if main:
         provenance |= {
             "split": experiment.split,
@@ -201,14 +208,14 @@ def play(
     experiment: ConsolidationExperiment,
     windows: Windows,
     tuned: Tuned | None,
-    agents: Mapping[str, LearnedConsolidation],
+    agents: Mapping[str, Sequence[LearnedConsolidation]],
 ) -> list[dict[str, Any]]:
-    """Every policy on every window with every seed; agents by the names they are shown under."""
+    """Every policy on every window with every seed; agents, all runs of each, by the names they are shown under."""
     from rlsched.sim.consolidation.simulate import Simulator
 
     def candidates(entry: PolicyEntry) -> Sequence[Anybody]:
         if entry.learned:
-            return [agents[entry.shown]]
+            return agents[entry.shown]
         return [entry.policy] if tuned is None or not entry.searched else find_tuned(entry, tuned)
 
     stands_for = [candidates(entry) for entry in experiment.policies]
@@ -225,7 +232,8 @@ def play(
                 simulator = Simulator(world, windows.semantics)
                 runs = simulator.run(policies, [seed] * len(policies)) if policies else []
                 meters: dict[Anybody, Meters] = {run.policy: run.meters for run in runs}
-                meters |= {agent: agent.run(simulator, [seed])[0] for agent in agents.values()}
+                trained = [one for one in everybody if isinstance(one, LearnedConsolidation)]
+                meters |= {agent: agent.run(simulator, [seed])[0] for agent in trained}
                 found[name, seed] = {
                     one: {
                         **_made_of(one, world),
@@ -238,15 +246,20 @@ def play(
                     for one in everybody
                 }
     windows.say("done", 1.0)
-    chosen = {
-        entry.shown: _best(several, found, experiment.main_metric or COST)
+    members: dict[str, list[tuple[int | None, Anybody]]] = {
+        entry.shown: list(enumerate(several))
+        if entry.runs
+        else [(None, _best(several, found, experiment.main_metric or COST))]
         for entry, several in zip(experiment.policies, stands_for, strict=True)
     }
-    return [
-        {"policy": entry.shown, "window": name, "seed": seed, **cells[chosen[entry.shown]]}
-        for (name, seed), cells in found.items()
-        for entry in experiment.policies
-    ]
+    return with_run(
+        [
+            {"policy": shown, "window": name, "seed": seed, "run": run, **cells[one]}
+            for (name, seed), cells in found.items()
+            for shown, several in members.items()
+            for run, one in several
+        ]
+    )
 
 
 def find_bounds(experiment: ConsolidationExperiment, windows: Windows) -> tuple[list[Bound], str]:

@@ -14,6 +14,7 @@ from rlsched.errors import SpecError, did_you_mean
 from rlsched.evaluate.consolidation_days import ALL, DAY
 from rlsched.evaluate.consolidation_metrics import METRICS, WEIGHTS
 from rlsched.evaluate.experiment import BootstrapSpec, ReferencesSpec
+from rlsched.evaluate.runs import check_runs
 from rlsched.policies.policy_file import is_learned
 from rlsched.sim.consolidation.policy import DETECTIONS, SELECTIONS, ConsolidationPolicy
 from rlsched.sim.semantics import Semantics
@@ -68,14 +69,19 @@ class PolicyEntry(Spec):
         the experiment's folder: ``"tuned_lr_mmt"``, or ``"tuned"`` for the best family. ``"hindsight"``, a
         control: of all finalists of that search, the best on the very windows evaluated. A trained
         agent: its name, its folder or its file.
+    runs : list of str
+        Instead of ``name``: the same recipe trained from several seeds, one agent each. They stand in
+        one row, and intervals are over windows, deals and training seeds.
     parameter : float, optional
         Of the detection.
     placement_cap, evacuate_below : float
     label : str
-        What it is called in rows; the name by default, of a file that without folder and ending.
+        What it is called in rows; the name by default, of a file that without folder and ending; needed
+        with ``runs``.
     """
 
-    name: str
+    name: str = ""
+    runs: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     parameter: float | None = None
     placement_cap: float = 1.0
     evacuate_below: float = 1.0
@@ -91,7 +97,12 @@ class PolicyEntry(Spec):
     @property
     def learned(self) -> bool:
         """True for a trained agent."""
-        return not self.name.startswith(TUNED_PREFIX) and is_learned(self.name)
+        return bool(self.runs) or (not self.name.startswith(TUNED_PREFIX) and is_learned(self.name))
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The trained agents it stands for; none for a policy with numbers."""
+        return self.runs or ((self.name,) if self.learned else ())
 
     @property
     def family(self) -> str:
@@ -115,6 +126,10 @@ class PolicyEntry(Spec):
         ------
         SpecError
         """
+        try:
+            check_runs(self.name, self.runs, self.label, ("name", "label"))
+        except ValueError as error:
+            raise SpecError(f"{error}.") from None
         if not self.searched and not self.learned:
             _ = self.policy
             return
@@ -123,7 +138,7 @@ class PolicyEntry(Spec):
         given = [name for name in ("parameter", "placement_cap", "evacuate_below") if name in self.model_fields_set]
         if given:
             whose = "of its own" if self.learned else "of tuned.toml"
-            raise SpecError(f"{self.name} has numbers {whose}: leave {', '.join(given)} out.")
+            raise SpecError(f"{self.shown} has numbers {whose}: leave {', '.join(given)} out.")
 
 
 class ConsolidationTuneSpec(Spec):

@@ -39,6 +39,11 @@ class Bound:
     doc: str
 
 
+def _unknown(values: F64) -> npt.NDArray[np.bool_]:
+    """Windows of which a value is not known, (W,)."""
+    return np.asarray(np.isnan(values).any(axis=tuple(range(1, values.ndim))))
+
+
 def bound_rows(bounds: Sequence[Bound]) -> list[dict[str, Any]]:
     """``bound, metric, window, value, doc``, null where none was found."""
     return [
@@ -79,7 +84,7 @@ def gap_rows(
             if policy == origin:
                 continue
             start, mine = values[origin][bound.metric], metrics[bound.metric]
-            known = ~(np.isnan(start).any(axis=1) | np.isnan(mine).any(axis=1) | np.isnan(end[:, 0]))
+            known = ~(_unknown(start) | _unknown(mine) | _unknown(end))
             whole = float(start[known].mean() - end[known].mean()) if known.any() else 0.0
             if abs(whole) < 1e-12:
                 continue

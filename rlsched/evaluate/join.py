@@ -50,7 +50,7 @@ def join_documents(documents: Sequence[Document], names: Sequence[str]) -> Docum
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for document, name in zip(documents, names, strict=True):
         for row in document["rows"]:
-            key = (row["policy"], row["window"], row["seed"])
+            key = (row["policy"], row["window"], row["seed"], row.get("run"))
             if rows.setdefault(key, row) != row:
                 raise SpecError(
                     f"policy {row['policy']!r} has other values in {name} than in an earlier run, on window "

@@ -46,25 +46,27 @@ def grids(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str
     """Rows → policy → metric → (W, S) float64; a null is NaN.
 
     Windows and seeds are in the order they first appear; one column where a policy ran
-    without a seed.
+    without a seed. A policy whose rows say which training ``run`` they are of has (W, S, R).
 
     Raises
     ------
     SpecError
-        When a policy lacks a (window, seed) that another of its rows implies.
+        When a policy lacks a (window, seed, run) that another of its rows implies.
     """
     windows = list(dict.fromkeys(row["window"] for row in rows))
     out: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
     for policy in dict.fromkeys(row["policy"] for row in rows):
-        mine = {(row["window"], row["seed"]): row for row in rows if row["policy"] == policy}
-        seeds = list(dict.fromkeys(seed for _, seed in mine))
-        missing = [(window, seed) for window in windows for seed in seeds if (window, seed) not in mine]
+        mine = {(row["window"], row["seed"], row.get("run")): row for row in rows if row["policy"] == policy}
+        seeds, runs = (list(dict.fromkeys(key[at] for key in mine)) for at in (1, 2))
+        cells = [(window, seed, run) for window in windows for seed in seeds for run in runs]
+        missing = [key for key in cells if key not in mine]
         if missing:
-            raise SpecError(f"policy {policy!r} has no row for window {missing[0][0]!r}, seed {missing[0][1]}.")
+            window, seed, run = missing[0]
+            of = "" if run is None else f", run {run}"
+            raise SpecError(f"policy {policy!r} has no row for window {window!r}, seed {seed}{of}.")
+        shape = (len(windows), len(seeds), *((len(runs),) if runs != [None] else ()))
         out[policy] = {
-            metric: np.array(
-                [[_number(mine[window, seed].get(metric)) for seed in seeds] for window in windows], dtype=np.float64
-            )
+            metric: np.array([_number(mine[key].get(metric)) for key in cells], dtype=np.float64).reshape(shape)
             for metric in metrics
         }
     return out

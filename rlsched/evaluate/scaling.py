@@ -17,7 +17,8 @@ from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
-from rlsched.evaluate.results import Document, file_sha256, origin, plain, seal
+from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal
+from rlsched.evaluate.runs import with_run
 from rlsched.evaluate.scaling_bound import clairvoyant
 from rlsched.evaluate.scaling_card import ScalingEntry, ScalingExperiment
 from rlsched.evaluate.scaling_inputs import ScalingInputs, read_inputs
@@ -49,11 +50,19 @@ class Contestant:
     policy : ScalingPolicy or LearnedScaling
     tuned : dict
         What ``tuned.toml`` says of it, for one that was tuned.
+    runs : tuple of LearnedScaling
+        The same recipe trained from several seeds, ``policy`` the first; empty for one alone.
     """
 
     name: str
     policy: ScalingPolicy | LearnedScaling
     tuned: dict[str, Any] = field(default_factory=dict)
+    runs: tuple[LearnedScaling, ...] = ()
+
+    @property
+    def members(self) -> list[tuple[int | None, ScalingPolicy | LearnedScaling]]:
+        """Training run, None for one alone, and policy."""
+        return list(enumerate(self.runs)) if self.runs else [(None, self.policy)]
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,8 @@ def run(
     say("reading demand", 0.0)
     inputs = read_inputs(spec, data_root)
     for one in contestants:
-        check_policy(one.policy, inputs.world)
+        for _, policy in one.members:
+            check_policy(policy, inputs.world)
     windows = inputs.windows[spec.split]
     controls = hindsight(spec, inputs, say)
     everybody = [*contestants, *controls]
@@ -107,8 +117,12 @@ def run(
     seeds = spec.seeds if draws_numbers(inputs.world) else (None,)
     for i, one in enumerate(everybody):
         say(f"{one.name}, {len(windows)} windows", 0.5 + 0.4 * i / len(everybody))
-        played = play(inputs.world, windows, one.policy, seeds)
-        rows += [{"policy": one.name, **{key: plain(value) for key, value in row.items()}} for row in played]
+        for run, policy in one.members:
+            played = play(inputs.world, windows, policy, seeds)
+            rows += [
+                {"policy": one.name, "run": run, **{key: plain(value) for key, value in row.items()}} for row in played
+            ]
+    rows = with_run(rows)
     say("clairvoyant bound", 0.9)
     bounds = [bound_of(inputs.world, windows)] if spec.bound else []
     name, names = experiment_name(card), [one.name for one in everybody]
@@ -167,15 +181,9 @@ def follow(
     if not contestants:
         return None
     names = {one.name for one in contestants}
-    costs = np.array(
-        [
-            [row[spec.main_metric] for row in document["rows"] if (row["policy"], row["window"]) == (name, one.name)]
-            for one in windows
-            for name in names
-        ],
-        dtype=np.float64,  # None, a metric that is not known, becomes NaN
-    ).mean(axis=1)
-    spread = np.ptp(costs.reshape(len(windows), len(names)), axis=1)
+    values = grids([row for row in document["rows"] if row["policy"] in names], [spec.main_metric])
+    costs = np.stack([one[spec.main_metric].reshape(len(windows), -1).mean(axis=1) for one in values.values()])
+    spread = np.ptp(costs, axis=0)
     window = windows[0 if np.isnan(spread).all() else int(np.nanargmax(spread))]
     # An agent is stepped from outside the compiled loop, which keeps no log of it.
     logged = [(one.name, one.policy) for one in contestants if isinstance(one.policy, ScalingPolicy)]
@@ -196,7 +204,9 @@ def find_contestants(entries: Sequence[ScalingEntry], folder: Path) -> list[Cont
             policy, tuned = load_tuned(folder / TUNED_FILE, entry.tuned_rule)
             out.append(Contestant(entry.label, replace(policy, name=entry.label), tuned))
         else:
-            out.append(Contestant(entry.label, find_policy(entry.policy)))
+            found = [find_policy(one) for one in entry.runs or (entry.policy,)]
+            runs = tuple(one for one in found if isinstance(one, LearnedScaling)) if entry.runs else ()
+            out.append(Contestant(entry.label, found[0], runs=runs))
     return out
 
 
@@ -343,8 +353,10 @@ def describe(contestant: Contestant) -> dict[str, Any]:
     policy = contestant.policy
     if isinstance(policy, LearnedScaling):
         facts = ("experiment", "learned_on", "selected_on", "scores", "trained_rollouts", "data", "provenance")
-        known = {key: policy.metadata[key] for key in facts if key in policy.metadata}
-        return {"name": contestant.name, "policy": policy.name, "doc": policy.doc, "trained": plain(known)}
+        everyone = contestant.runs or (policy,)
+        trained = [plain({key: one.metadata[key] for key in facts if key in one.metadata}) for one in everyone]
+        found = {"name": contestant.name, "policy": policy.name, "doc": policy.doc, "trained": trained[0]}
+        return {**found, "runs": trained} if contestant.runs else found
     out: dict[str, Any] = {
         "name": contestant.name,
         "policy": policy.text,

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from rlsched.errors import PolicyError, did_you_mean
 from rlsched.evaluate.experiment import BootstrapSpec, Option, ReferencesSpec, SplitsSpec, _duration, _listed, _seeds
+from rlsched.evaluate.runs import check_runs
 from rlsched.evaluate.scaling_metrics import METRICS
 from rlsched.policies.scaling import find_scaling
 from rlsched.policies.scaling.forecasts import HORIZONS, QUANTILES
@@ -46,12 +47,26 @@ class ScalingEntry(Spec):
         A rule of ``rlsched.sim.scaling.rules.table.RULES``, its text with numbers (``hpa:target=0.7``),
         ``tuned_RULE``: the one ``rlsched tune`` left in the experiment's folder, or a trained agent:
         its name, its folder or its file.
+    runs : list of str
+        Instead of ``policy``: the same recipe trained from several seeds, one agent each. They stand in
+        one row, and intervals are over windows and training seeds.
     name : str
-        What it is called in tables; the policy's by default.
+        What it is called in tables; the policy's by default, needed with ``runs``.
     """
 
-    policy: str
+    policy: str = ""
+    runs: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     name: str = ""
+
+    @model_validator(mode="after")
+    def _one_policy_or_its_runs(self) -> ScalingEntry:
+        check_runs(self.policy, self.runs, self.name)
+        return self
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The trained agents it stands for; none for a rule."""
+        return self.runs or ((self.policy,) if is_learned(self.policy) else ())
 
     @property
     def label(self) -> str:
@@ -70,6 +85,8 @@ class ScalingEntry(Spec):
     @classmethod
     def _known(cls, value: str) -> str:
         rule = value.removeprefix(TUNED_PREFIX)
+        if not value:
+            return value
         if rule != value:
             if rule not in RULES:
                 raise ValueError(f"unknown tuned rule {rule!r}.{did_you_mean(rule, RULES)}")
@@ -282,7 +299,7 @@ class ScalingExperiment(Spec):
     @model_validator(mode="after")
     def _forecasts_where_needed(self) -> ScalingExperiment:
         if self.forecast is None:
-            rules = [one.tuned_rule or one.policy for one in self.policies if not is_learned(one.policy)]
+            rules = [one.tuned_rule or one.policy for one in self.policies if not one.learned]
             named = [RULES[find_scaling(rule).rule].name for rule in rules]
             wanting = [name for name in named if RULES[name].needs_forecast and name != "band"]
             if wanting:

@@ -256,7 +256,9 @@ def common_windows(values: Mapping[str, F64]) -> npt.NDArray[np.bool_]:
     ----------
     values : policy → (W, S) float64
     """
-    known = [~np.isnan(grid).any(axis=1) for grid in values.values() if not np.isnan(grid).all()]
+    known = [
+        ~np.isnan(grid).any(axis=tuple(range(1, grid.ndim))) for grid in values.values() if not np.isnan(grid).all()
+    ]
     return np.logical_and.reduce(known) if known else np.zeros(0, bool)
 
 

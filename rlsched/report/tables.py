@@ -20,7 +20,7 @@ from rlsched.evaluate.metrics import find_metric
 from rlsched.evaluate.results import Document
 
 _ARROW = {"down": "↓", "up": "↑", "none": ""}
-_NOT_METRICS = ("policy", "window", "seed")
+_NOT_METRICS = ("policy", "window", "seed", "run")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.errors import OurBug
+from rlsched.evaluate.bootstrap import Bootstrap, difference_of
 
 
 def test_two_windows_have_three_resampled_means() -> None:
@@ -119,3 +120,32 @@ def test_the_standard_error_is_the_textbooks() -> None:
     values = np.random.default_rng(3).normal(size=(30, 1))
     assert Bootstrap(20_000).spread(values) == pytest.approx(values.std(ddof=1) / math.sqrt(30), rel=0.03)
     assert math.isnan(Bootstrap().spread(np.array([[1.0]])))
+
+
+def test_training_runs_are_drawn_besides_windows_and_seeds() -> None:
+    draw = np.random.default_rng(0)
+    between = draw.normal(0.0, 1.0, 5)  # what a training seed is worth, the same in every window and deal
+    runs = np.broadcast_to(between, (10, 3, 5)) + draw.normal(0.0, 0.01, (10, 3, 5))
+    other = np.zeros((10, 3))
+    gap = Bootstrap(4000).interval(difference_of(runs, other))
+    assert gap.n == 150
+    assert gap.mean == pytest.approx(between.mean(), abs=0.01)
+    # Five seeds say this much and no more, however many windows and deals there are.
+    assert (gap.high - gap.low) / 2 == pytest.approx(1.96 * between.std() / 5**0.5, rel=0.15)
+    # Taken for windows and deals alone, the same values would have looked sure.
+    alone = Bootstrap(4000).interval(runs.mean(axis=2))
+    assert alone.high - alone.low < 0.1 * (gap.high - gap.low)
+    middle = Bootstrap(500).iqm(runs)
+    assert middle.low < middle.mean < middle.high
+
+
+def test_runs_of_two_recipes_are_paired_when_there_are_as_many_and_crossed_when_not() -> None:
+    draw = np.random.default_rng(1)
+    a, b = draw.normal(0, 1, (6, 2, 5)), draw.normal(0, 1, (6, 2, 3))
+    assert difference_of(a, a + 1.0).shape == (6, 2, 5)
+    crossed = difference_of(a, b)
+    assert crossed.shape == (6, 2, 5, 3)
+    assert crossed[1, 0, 4, 2] == a[1, 0, 4] - b[1, 0, 2]
+    assert Bootstrap(200).interval(crossed).mean == pytest.approx(a.mean() - b.mean())
+    with pytest.raises(OurBug, match="2 and 4 seeds of the world"):
+        difference_of(a, np.zeros((6, 4)))

@@ -137,7 +137,7 @@ def test_every_metric_has_a_label_and_the_shipped_card_is_valid() -> None:
     assert spec.main_metric == COST
 
 
-def agent(path: Path) -> Path:
+def agent(path: Path, seed: int = 1) -> Path:
     """An untrained network in a policy file: it moves the tuned numbers a little, at random."""
     import torch
 
@@ -145,7 +145,7 @@ def agent(path: Path) -> Path:
     from rlsched.agents.residual import ResidualNetwork
     from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
 
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     network = ResidualNetwork(len(FIELDS), 2, 8)
     torch.nn.init.normal_(network.act.weight)
     base = ConsolidationPolicy("lr_mmt", 1.3, 0.6, 0.5)
@@ -169,9 +169,33 @@ def test_a_trained_agent_is_judged_beside_heuristics(card: Path, tmp_path: Path)
     assert any({one["a"], one["b"]} == {"mine", "tuned"} for one in document["verdicts"])
 
 
+def test_training_seeds_are_an_axis_of_their_own_beside_deals(card: Path, tmp_path: Path) -> None:
+    files = [str(agent(tmp_path / "agents" / f"{seed}.onnx", seed)) for seed in range(3)]
+    text = ", ".join(f'"{one}"' for one in files)
+    ours = f'policies=["thr_mmt", "tuned", {{label = "mine", runs = [{text}]}}, {{name = "{files[1]}", label = "one"}}]'
+    document = run(card, [ours])
+    rows = [row for row in document["rows"] if row["policy"] == "mine"]
+    assert len(rows) == 3 * 8
+    alone = {(row["window"], row["seed"]): row[COST] for row in document["rows"] if row["policy"] == "one"}
+    assert {(row["window"], row["seed"]): row[COST] for row in rows if row["run"] == 1} == alone
+    assert {row["run"] for row in document["rows"] if row["policy"] != "mine"} == {None}
+    mean = next(one for one in document["summary"] if (one["policy"], one["metric"]) == ("mine", COST))
+    assert mean["n"] == 24
+    assert mean["mean"] == pytest.approx(sum(row[COST] for row in rows) / 24)
+    verdict = next(one for one in document["verdicts"] if {one["a"], one["b"]} == {"mine", "tuned"})
+    tuned = [row[COST] for row in document["rows"] if row["policy"] == "tuned"]
+    sign = 1 if verdict["a"] == "mine" else -1
+    assert sign * verdict["difference"] == pytest.approx(mean["mean"] - sum(tuned) / 8)
+    assert len(document["provenance"]["agents"]["mine"]["runs"]) == 3
+
+
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
+        ("{{label = 'mine'}}", "give name, or runs"),
+        ("{{runs = ['a/b', 'a/c']}}", "runs need a label"),
+        ("{{label = 'mine', runs = ['a/b', 'a/b']}}", "runs must differ"),
+        ("{{label = 'mine', runs = ['lr_mmt']}}", "runs are trained agents, by name, folder or file: 'lr_mmt' is none"),
         ('"{folder}/none.onnx"', "no agent '.*none.onnx'"),
         ('"{folder}/text.onnx"', "is not an ONNX model"),
         ('{{name = "{folder}/mine.onnx", placement_cap = 0.5}}', "has numbers of its own: leave placement_cap out"),
