@@ -72,6 +72,10 @@ def markdown(document: dict[str, Any]) -> str:
         + from_["command"]
         + "`."
     )
+    lines.append(
+        "Intervals are of each comparison alone; the word and its p are of all comparisons of the table together "
+        "(step-down max-T), and where the interval alone would say more, that stands in brackets."
+    )
     lines += ["", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", "## By resource and horizon", "", *_by_horizon(document)]
@@ -122,7 +126,12 @@ def _mean_of(rows: Sequence[dict[str, Any]], name: str, resource: str, horizon: 
 
 
 def _verdict(one: dict[str, Any]) -> str:
-    return f"{one['difference_pct']:+.1f} [{one['ci_low']:+.1f}, {one['ci_high']:+.1f}] {one['verdict']}"
+    if one["ci_low"] is None:
+        return "not known"
+    said = f"{one['difference_pct']:+.1f} [{one['ci_low']:+.1f}, {one['ci_high']:+.1f}] {one['verdict']}"
+    if one["p_corrected"] is not None:
+        said += f", p {one['p_corrected']:.3f}"
+    return said + (f" (alone: {one['alone']})" if one["alone"] != one["verdict"] else "")
 
 
 def _list(names: list[str]) -> str:

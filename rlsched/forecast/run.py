@@ -20,7 +20,7 @@ from rlsched.forecast.loss import weighted_quantile_loss
 from rlsched.forecast.panel import Panel, read_panels
 from rlsched.forecast.rivals import Forecaster, build, is_trained
 from rlsched.forecast.scores import Truth, score
-from rlsched.forecast.verdict import RATIOS, Sums, clusters_of, compare, interval, sums_of
+from rlsched.forecast.verdict import RATIOS, Sums, Verdict, clusters_of, compare_all, interval, sums_of
 from rlsched.forecast.windows import Windows, draw_windows
 from rlsched.traces.store import replacing
 
@@ -208,7 +208,8 @@ def evaluate(material: Material, runs: Path, name: str, split: str, provenance: 
         facts[one]["validation_wql"] = float(
             np.mean([weighted_quantile_loss(x, validation.future, levels) for x in found])
         )
-    verdicts = [asdict(v) for one in forecasts if one != spec.main for v in compare(spec.main, one, sums, clusters)]
+    others = [one for one in forecasts if one != spec.main]
+    verdicts = [_told(v) for v in compare_all(spec.main, others, sums, clusters)]
     document = {
         "experiment": name,
         "provenance": {**provenance, "split": split, "sources": material.facts, "windows": len(windows),
@@ -220,6 +221,14 @@ def evaluate(material: Material, runs: Path, name: str, split: str, provenance: 
         "facts": facts,
     }  # fmt: skip
     return Answer(document, forecasts, windows)
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    """For JSON, which knows no NaN."""
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value
+        for key, value in asdict(verdict).items()
+    }
 
 
 def _summary(sums: dict[str, Sums], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,11 +3,18 @@
 Windows of one series resemble each other, so whole series are drawn, never single windows;
 where there are fewer than `MIN_CLUSTERS` series, whole days of series. Training seeds are drawn
 for both forecasters by themselves. What it does not cover: days on which all series move alike.
+
+A card compares its main forecaster with a dozen others, so one in twenty *cells* would err by chance
+alone. :func:`compare_all` judges all comparisons on a metric together, by the same resamples: the
+step-down max-T of J. P. Romano and M. Wolf, "Stepwise multiple testing as formalized data snooping",
+Econometrica 73(4), 2005. (`rlsched.evaluate.verdict` flips signs of windows to the same end, which
+knows no training seeds and no ratio of sums.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +28,7 @@ F64 = npt.NDArray[np.float64]
 MIN_CLUSTERS = 10
 RESAMPLES = 2000
 LEVEL = 0.95
+NO_DIFFERENCE = "no difference shown"
 
 #: Metric → (loss summed above, loss summed below or None for a count, root).
 RATIOS = {"wql": ("quantile", "load", False), "mase": ("scaled", None, False), "rmse": ("squared", None, True)}
@@ -37,8 +45,13 @@ class Verdict:
     difference_pct : float
         100 * (a / b - 1): below 0 when ``a`` has the lower loss.
     ci_low, ci_high : float
+        Of this comparison alone.
     verdict : {"better", "worse", "no difference shown"}
-        Of ``a``; a difference is shown when the interval leaves out 0.
+        Of ``a``: what the interval says, and ``p_corrected`` is at most 5 %.
+    alone : {"better", "worse", "no difference shown"}
+        What the interval of this comparison says by itself: whether it leaves out 0.
+    p_corrected : float
+        Of the comparison among all on the metric; NaN where it was not judged with others.
     n_clusters : int
     clusters : str
         What was drawn.
@@ -51,6 +64,8 @@ class Verdict:
     ci_low: float
     ci_high: float
     verdict: str
+    alone: str
+    p_corrected: float
     n_clusters: int
     clusters: str
 
@@ -90,27 +105,96 @@ def sums_of(forecasts: list[F32], truth: Truth, cluster: npt.NDArray[np.int64]) 
 
 
 def compare(a: str, b: str, sums: dict[str, Sums], clusters: str, resamples: int = RESAMPLES) -> list[Verdict]:
-    """Verdicts on ``a`` against ``b``, one a metric."""
+    """Verdicts on ``a`` against ``b`` alone, one a metric."""
+    return [_alone(a, b, sums, metric, clusters, resamples)[0] for metric in RATIOS]
+
+
+def compare_all(
+    a: str, others: Sequence[str], sums: dict[str, Sums], clusters: str, resamples: int = RESAMPLES
+) -> list[Verdict]:
+    """Verdicts on ``a`` against each of ``others``, judged together on each metric.
+
+    Parameters
+    ----------
+    a : str
+    others : sequence of str
+        All that are compared: leaving one out would flatter the rest.
+    sums : dict of str to Sums
+    clusters : str
+        What was drawn; see :func:`clusters_of`.
+    resamples : int
+
+    Returns
+    -------
+    list of Verdict
+        Others in their order, metrics within.
+    """
+    found: dict[tuple[str, str], Verdict] = {}
+    for metric in RATIOS:
+        pairs = [_alone(a, b, sums, metric, clusters, resamples) for b in others]
+        for (one, _), p in zip(pairs, max_t([(v.difference_pct, drawn) for v, drawn in pairs]), strict=True):
+            word = one.alone if p <= 1 - LEVEL else NO_DIFFERENCE
+            found[one.b, metric] = replace(one, verdict=word, p_corrected=p)
+    return [found[b, metric] for b in others for metric in RATIOS]
+
+
+def max_t(comparisons: Sequence[tuple[float, F64]]) -> list[float]:
+    """Step-down p-values of differences, judged together.
+
+    Each difference is divided by its standard error over the resamples and held against the largest
+    such deviation, among this and all smaller ones, that the same resamples show around their centre.
+
+    Parameters
+    ----------
+    comparisons : sequence of (float, (B,) float64)
+        A difference and its resamples; resample i of all comparisons must come from one draw.
+
+    Returns
+    -------
+    list of float
+        Between 1 / (B + 1) and 1; 1 where a difference does not vary and is 0, NaN where it is not known.
+    """
+    known = [i for i, (value, drawn) in enumerate(comparisons) if np.isfinite(value) and np.isfinite(drawn).any()]
+    out = [float("nan")] * len(comparisons)
+    if not known:
+        return out
+    value = np.array([comparisons[i][0] for i in known])
+    drawn = np.stack([comparisons[i][1] for i in known], axis=1)  # (B, C)
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    if len(drawn) < 2:
+        return out
+    error = drawn.std(axis=0, ddof=1)
+    scale = np.where(error > 0, error, 1.0)
+    observed = np.abs(value) / scale
+    away = np.abs(drawn - value) / scale
+    order = np.argsort(-observed, kind="stable")
+    largest = np.maximum.accumulate(away[:, order][:, ::-1], axis=1)[:, ::-1]
+    p = (1 + (largest >= observed[order]).sum(axis=0)) / (len(drawn) + 1)
+    for at, one in zip(order, np.maximum.accumulate(p), strict=True):
+        out[known[at]] = float(one)
+    return out
+
+
+def _alone(a: str, b: str, sums: dict[str, Sums], metric: str, clusters: str, resamples: int) -> tuple[Verdict, F64]:
+    """A comparison by its own interval, and its resamples."""
     one, other = sums[a], sums[b]
     count = one.above["wql"].shape[1]
-    draw = stream(0, "verdict", count)  # the same draws for every pair
+    draw = stream(0, "verdict", count)  # the same draws for every pair, so that they can be judged together
     weight = draw.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
     seeds = [draw.integers(0, len(x.above["wql"]), size=(resamples, len(x.above["wql"]))) for x in (one, other)]
-    out = []
-    for metric, (_, _, root) in RATIOS.items():
-        here = [_ratio(x, metric, root, None, None) for x in (one, other)]
-        drawn = [_ratio(x, metric, root, weight, at) for x, at in zip((one, other), seeds, strict=True)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = 100 * (drawn[0] / drawn[1] - 1)
-            difference = float(100 * (here[0][0] / here[1][0] - 1))
-        change = change[np.isfinite(change)]
-        if change.size:
-            low, high = (float(end) for end in np.quantile(change, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-        else:
-            low = high = float("nan")
-        word = "better" if high < 0 else "worse" if low > 0 else "no difference shown"
-        out.append(Verdict(a, b, metric, difference, low, high, word, count, clusters))
-    return out
+    root = RATIOS[metric][2]
+    here = [_ratio(x, metric, root, None, None) for x in (one, other)]
+    drawn = [_ratio(x, metric, root, weight, at) for x, at in zip((one, other), seeds, strict=True)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = 100 * (drawn[0] / drawn[1] - 1)
+        difference = float(100 * (here[0][0] / here[1][0] - 1))
+    finite = change[np.isfinite(change)]
+    if finite.size:
+        low, high = (float(end) for end in np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    else:
+        low = high = float("nan")
+    word = "better" if high < 0 else "worse" if low > 0 else NO_DIFFERENCE
+    return Verdict(a, b, metric, difference, low, high, word, word, float("nan"), count, clusters), change
 
 
 def interval(sums: Sums, metric: str, resamples: int = RESAMPLES) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ from forecast_small import small_spec, small_windows
 from rlsched.forecast.ensemble import average, choose_weights
 from rlsched.forecast.loss import pinball, weighted_quantile_loss
 from rlsched.forecast.scores import Truth, mean_of, score
-from rlsched.forecast.verdict import clusters_of, compare, interval, sums_of
+from rlsched.forecast.verdict import clusters_of, compare, compare_all, interval, max_t, sums_of
 from rlsched.forecast.windows import Windows
 from rlsched.rng import stream
 
@@ -85,6 +85,42 @@ def test_a_clear_difference_is_shown_and_turns_with_the_sides():
 
 def test_no_difference_is_not_shown():
     assert {v.verdict for v in compare("a", "b", two_forecasters(0.0), "series")} == {"no difference shown"}
+
+
+def test_many_comparisons_are_judged_together_and_never_say_more_than_one_alone():
+    sums = {**two_forecasters(1.0), "c": two_forecasters(0.0)["b"], "d": two_forecasters(0.02)["b"]}
+    together = {(v.b, v.metric): v for v in compare_all("a", ["b", "c", "d"], sums, "series")}
+    assert together["b", "wql"].verdict == "better"
+    assert together["c", "wql"].verdict == "no difference shown"
+    for b in ("b", "c", "d"):
+        for alone in compare("a", b, sums, "series"):
+            judged = together[b, alone.metric]
+            assert (judged.alone, judged.difference_pct, judged.ci_low) == (
+                alone.verdict,
+                alone.difference_pct,
+                alone.ci_low,
+            )
+            assert judged.verdict in (alone.verdict, "no difference shown")
+            assert np.isnan(alone.p_corrected)
+            assert 0 < judged.p_corrected <= 1
+
+
+def test_a_difference_that_is_shown_alone_may_not_be_shown_among_twenty():
+    draw = stream(1, "twenty")
+    noise = draw.normal(0, 1, (4000, 20))
+    values = [2.2, *([0.0] * 19)]
+    comparisons = [(value, value + noise[:, i]) for i, value in enumerate(values)]
+    alone = max_t(comparisons[:1])[0]
+    together = max_t(comparisons)
+    assert alone < 0.05 < together[0]
+    assert together[0] == pytest.approx(1 - (1 - alone) ** 20, abs=0.05)
+    assert min(together) == together[0]
+
+
+def test_equal_forecasters_have_p_one_and_unknown_ones_none():
+    assert max_t([(0.0, np.zeros(50)), (float("nan"), np.full(50, np.nan))])[0] == 1.0
+    assert np.isnan(max_t([(0.0, np.zeros(50)), (float("nan"), np.full(50, np.nan))])[1])
+    assert np.isnan(max_t([(float("nan"), np.full(50, np.nan))])[0])
 
 
 def test_an_interval_holds_its_mean():
