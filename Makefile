@@ -8,7 +8,7 @@ TORCH  := 2.13.0
 # e.g. make demo TORCH_FLAGS="--index-url ADDRESS"
 TORCH_FLAGS ?=
 
-.PHONY: help demo test test-all lint types bench clean
+.PHONY: help demo test test-all lint types docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -40,6 +40,10 @@ lint: $(STAMP)  ## style and import contract
 
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
+
+docs: $(STAMP)  ## the pages, into build/docs/index.html; needs no network, a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
+	@echo "Open build/docs/index.html"
 
 bench: $(STAMP)  ## the speed figures of README and docs
 	$(BIN)/rlsched bench
