@@ -139,7 +139,7 @@ def _against_references(
     parts = []
     for role, name in provenance.get("references", {}).items():
         if name == first:
-            parts.append(f"it is the {role} reference itself")
+            parts.append("it is the reference itself" if role == "reference" else f"it is the {role} reference itself")
         elif (first, name) in pairs:
             one = pairs[first, name]
             could = one.get("detectable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlsched.errors import SpecError, did_you_mean
-from rlsched.evaluate.answer import answer
+from rlsched.evaluate.answer import answer, metric_label, metric_unit, show_interval, show_value
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.metrics import METRICS
@@ -36,6 +37,7 @@ from rlsched.traces.columns import Machines, Trace
 if TYPE_CHECKING:
     import pandas as pd
 
+_LINE = 110  # characters of a printed table; further columns stand below
 #: Shown in tables, where known.
 SHOWN = (
     "rejected_cpu_share",
@@ -82,12 +84,63 @@ class Results:
         """Who won, who did not, by how much, in words."""
         return "\n".join(answer(self.document))
 
+    def table(self, *metrics: str) -> pd.DataFrame:
+        """The means as one reads them: a line a policy, the best first, a column a metric, with its interval.
+
+        Parameters
+        ----------
+        *metrics : str
+            Of ``docs/metrics.md``; by default the main one and those a report shows, as far as known.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Text; the numbers are in :attr:`summary`.
+
+        Raises
+        ------
+        SpecError
+            An unknown metric.
+        """
+        import pandas as pd
+
+        shown = metrics or tuple(self.document["provenance"]["metrics"])
+        for name in shown:
+            if name not in METRICS:
+                raise SpecError(f"unknown metric {name!r}.{did_you_mean(name, METRICS)}")
+        means = {(one["policy"], one["metric"]): one for one in self.document["summary"]}
+        known = [name for name in shown if any(means[one]["mean"] is not None for one in means if one[1] == name)]
+        columns = {
+            f"{metric_label(name)}, {metric_unit(name)}" if metric_unit(name) else metric_label(name): [
+                _cell(name, means[policy, name]) for policy in self._ranked(means)
+            ]
+            for name in known
+        }
+        return pd.DataFrame(columns, index=pd.Index(self._ranked(means), name="policy"))
+
+    def _ranked(self, means: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
+        """Policies, the best on the main metric first, unknown last; in their own order among equals."""
+        main = self.document["provenance"]["main_metric"]
+        sign = 1 if METRICS[main].better == "down" else -1
+        names = list(dict.fromkeys(policy for policy, _ in means))
+
+        def place(policy: str) -> tuple[bool, float]:
+            mean = means[policy, main]["mean"]
+            return mean is None, 0.0 if mean is None else sign * mean
+
+        return sorted(names, key=place)
+
     def save(self, folder: str | Path) -> None:
         """Write ``results.json`` and ``results.parquet``; ``rlsched report FOLDER`` adds the page."""
         write_run(self.document, Path(folder))
 
     def __str__(self) -> str:
-        return self.answer
+        return f"{self.answer}\n\n{self.table().to_string(line_width=_LINE)}"
+
+    def _repr_html_(self) -> str:
+        """The answer and the table, for a notebook."""
+        sentences = "".join(f"<p>{html.escape(line)}</p>" for line in answer(self.document))
+        return f"{sentences}{self.table().to_html(escape=True)}"
 
     def _frame(self, key: str) -> pd.DataFrame:
         import pandas as pd
@@ -195,6 +248,12 @@ def evaluate(
         "seconds": round(time.monotonic() - began, 1),
     }
     return Results({**document, "provenance": seal(provenance)})
+
+
+def _cell(metric: str, mean: dict[str, Any]) -> str:
+    """A mean as tables show it, with its interval where there is one."""
+    parts = show_value(metric, mean["mean"]), show_interval(metric, mean["ci_low"], mean["ci_high"])
+    return " ".join(part for part in parts if part)
 
 
 def equal_windows(trace: Trace, n: int) -> tuple[Window, ...]:

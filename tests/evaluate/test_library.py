@@ -55,7 +55,23 @@ def test_one_window_of_the_whole_trace_by_default() -> None:
     assert rows["cost_usd"].tolist()[0] == 5.0  # as in test_metrics
     assert results.verdicts["verdict"].tolist() == ["no difference shown"]
     assert "fewer than 6 windows" in results.answer
-    assert str(results) == results.answer
+    assert str(results).startswith(results.answer)
+    assert "cost, USD" in str(results)
+
+
+def test_the_table_has_the_best_first_with_intervals_and_only_what_is_known() -> None:
+    results = evaluate(long_trace(), four_machines(), ["worst_fit", "best_fit", "first_fit"], windows=8)
+    table = results.table()
+    means = results.summary.query("metric == 'rejected_cpu_share'").set_index("policy")["mean"]
+    assert list(table.index) == list(means.sort_values(kind="stable").index)
+    assert table.columns[0] == "rejected CPU"
+    assert table["rejected CPU"].str.fullmatch(r"[\d.]+ % \[[\d.]+, [\d.]+\]").all()
+    assert "cost, USD" not in table.columns  # these machines have no price
+    assert list(results.table("active_machines").columns) == ["used machines, machines"]
+    assert "<td>" in results._repr_html_()
+    assert "<p>" in results._repr_html_()
+    with pytest.raises(SpecError, match="Did you mean 'cost_usd'"):
+        results.table("cost_us")
 
 
 def test_windows_seeds_and_policies_of_several_makes() -> None:
