@@ -112,6 +112,8 @@ class Reference:
             self.hosts.append(Host(row, cpu, core, int(world.host_mem[row]), curve.kind, curve.points))
         self.vms = [Vm(row, float(world.vm_cpu[row]), int(world.vm_mem[row])) for row in range(world.n_vms)]
         self.load = world.load.tolist()
+        self.forecast = None if world.forecast is None else world.forecast.tolist()
+        self.remembered = 0  # ticks so far
         self.meters = Meters()
         self.checkpoints: list[Checkpoint] = []
         self.now_s = 0.0
@@ -193,6 +195,7 @@ class Reference:
 
     def remember(self) -> None:
         """At a tick, keep each VM's load; the last 30 are kept."""
+        self.remembered += 1
         for vm in self.vms:
             if vm.host is not None:
                 vm.history = [vm.share, *vm.history][:HISTORY]

@@ -217,8 +217,11 @@ def overloaded(sim: Reference, host: Host, vms: list[Vm]) -> bool:
     forecast = 0.0
     for vm in vms:
         own = 0.0
-        for weight, share in zip(sim.weights, vm.history, strict=False):  # 10 weights, up to 30 samples
-            own += weight * share
+        if sim.forecast is not None:
+            own = sim.forecast[sim.remembered - 1][vm.row]
+        else:
+            for weight, share in zip(sim.weights, vm.history, strict=False):  # 10 weights, up to 30 samples
+                own += weight * share
         forecast += own * vm.cpu
     return forecast / host.cpu * parameter >= 1.0
 

@@ -81,6 +81,9 @@ class World:
         Labels, for people.
     source : str
         Where the load is from.
+    forecast : (K, V) float64, share of ``vm_cpu``, optional
+        What is expected of each VM one tick after each of the K :meth:`tick_times`. ``lr`` then adds
+        these up instead of the lines it fits itself (unweighted ``lrr`` too, which is the same rule).
     """
 
     host_cpu: F64
@@ -95,6 +98,7 @@ class World:
     migration_mib_per_s: float = MIGRATION_MIB_PER_S
     vm_id: tuple[str, ...] = ()
     source: str = ""
+    forecast: F64 | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (
@@ -109,6 +113,8 @@ class World:
             array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        if self.forecast is not None:
+            object.__setattr__(self, "forecast", np.ascontiguousarray(self.forecast, dtype=np.float64))
 
     @property
     def n_hosts(self) -> int:
@@ -167,6 +173,14 @@ class World:
                 f"load must be >= 0 and known at every tick: got {self.load[k, row]} in sample {k} of VM {label!r} of "
                 f"{where}. Fill the gap before replaying it."
             )
+        ticks = len(self.tick_times(semantics))
+        if self.forecast is not None and (
+            self.forecast.shape != (ticks, v) or not bool((np.isfinite(self.forecast) & (self.forecast >= 0)).all())
+        ):
+            raise TraceError(
+                f"forecast must be one known share >= 0 for each of {ticks} ticks and {v} VMs: got shape "
+                f"{self.forecast.shape} in {where}, or a value below 0 or missing. Make it for this world."
+            )
         longest = float(self.vm_mem.max()) / self.migration_mib_per_s + semantics.wake_s
         if longest + semantics.tick_offset_s >= self.step_s:
             raise SpecError(
@@ -203,6 +217,8 @@ class World:
         for k in range(len(times)):
             for i in range(min(k + 1, TREND_SAMPLES)):  # in this order: sums agree with the reference to the last bit
                 trend[k] += weights[i] * past[k - i]
+            if self.forecast is not None:
+                trend[k] = self.forecast[k]
             trend[k] *= self.vm_cpu
             begin = max(0, k + 1 - HISTORY)
             busy = past[begin : k + 1] > 0.0

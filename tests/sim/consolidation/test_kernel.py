@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,35 @@ def test_the_kernel_equals_the_reference_bit_for_bit(
 ) -> None:
     meters = compare(w, policy, s, seed)
     event(f"migrations: {'none' if meters is None or not meters.migrations else 'some'}")
+
+
+@given(worlds(), semantics(), st.integers(0, 2**32 - 1), st.sampled_from(["lr_mmt", "lrr_mmt", "thr_mmt"]))
+@settings(max_examples=80, deadline=None)
+def test_the_twins_read_a_forecast_alike(w: World, s: Semantics, seed: int, name: str) -> None:
+    ticks = len(w.tick_times(s))
+    told = np.random.Generator(np.random.PCG64(seed)).random((ticks, w.n_vms))
+    meters = compare(replace(w, forecast=told), ConsolidationPolicy(name, evacuate_below=0.3), s, 0)
+    event(f"migrations: {'none' if meters is None or not meters.migrations else 'some'}")
+
+
+def test_a_forecast_of_overload_empties_a_machine_that_its_own_line_would_not() -> None:
+    w = world([(1000.0, 1000.0, 4096, 0)] * 3, [(400.0, 100)] * 2, [[50, 50]] * 16)
+    policy = ConsolidationPolicy("lr_mmt", 1.0, evacuate_below=0.0)
+    s = Semantics()
+    calm = Simulator(w, s).run([policy], [0])[0]
+    told = np.full((len(w.tick_times(s)), 2), 0.5)
+    same = Simulator(replace(w, forecast=told), s).run([policy], [0])[0]
+    told[12] = 5.0
+    warned = Simulator(replace(w, forecast=told), s).run([policy], [0])[0]
+    assert calm.meters.migrations == same.meters.migrations == 0
+    assert warned.meters.migrations > 0
+
+
+@pytest.mark.parametrize("bad", [np.zeros((3, 2)), np.full((16, 2), np.nan), np.full((16, 2), -0.1)])
+def test_a_forecast_of_another_shape_or_without_a_value_is_refused(bad: np.ndarray) -> None:
+    w = world([(1000.0, 1000.0, 4096, 0)] * 3, [(400.0, 100)] * 2, [[50, 50]] * 16)
+    with pytest.raises(TraceError, match="forecast must be one known share"):
+        Simulator(replace(w, forecast=bad), Semantics())
 
 
 @pytest.mark.slow
