@@ -47,11 +47,15 @@ def evaluate(
     price: Annotated[float | None, typer.Option(help="USD an hour of machines without a price.")] = None,
     power_curve: Annotated[str | None, typer.Option(help="Of machines without one, e.g. hp_ml110_g5.")] = None,
     fewer: Annotated[bool | None, typer.Option("--fewer/--no-fewer", help="Find how few machines do.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Benchmark: processes at a time; all cores.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Benchmark: forget what has finished.")] = False,
 ) -> None:
     """Run an experiment, or policies on data of your own, and say who won and by how much.
 
-    Writes results.json, results.parquet, report.html and the card to --out; an earlier run there
-    is replaced. Runs on the test split are noted in test-ledger.jsonl there, which is kept.
+    Of an experiment, writes results.json, results.parquet, report.html and the card to --out; an earlier run
+    there is replaced. Runs on the test split are noted in test-ledger.jsonl there, which is kept. Of --trace
+    there is no card; what is given on the command line stands in its results. A benchmark runs many experiments,
+    keeps what has finished, and goes on from there.
 
     Examples: rlsched evaluate placement-demo
 
@@ -60,6 +64,8 @@ def evaluate(
     rlsched evaluate placement-demo --set policies=best_fit,fragmentation --json
 
     rlsched evaluate --trace vms.csv --machines nodes.csv --policies best_fit,kubernetes
+
+    rlsched evaluate benchmark --jobs 2 --out runs/benchmark
     """
     own = {
         "machines": machines, "policies": policies, "reference": reference, "columns": columns,
@@ -89,6 +95,15 @@ def evaluate(
     overrides = set_ or []
     card = find_card(experiment)
     kind = kind_of(card, overrides)
+    if kind == "benchmark":
+        from rlsched.cli.evaluate_benchmark import run_benchmark
+
+        run_benchmark(card, overrides, out=out, data=data, jobs=jobs, fresh=fresh, as_json=as_json)
+        return
+    if jobs is not None or fresh:
+        raise SpecError(
+            f"--{'fresh' if fresh else 'jobs'} is for a benchmark: {card} is of kind {kind!r}. Leave it out."
+        )
     place = out if out is not None else Path("runs") / experiment_name(card)
     check_out(place)
     with showing_progress(kind) as progress:

@@ -26,6 +26,7 @@ from rlsched.evaluate.consolidation_metrics import COST, METRICS, Finished, read
 from rlsched.evaluate.consolidation_tuned import Tuned, find_tuned, load_tuned
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
+from rlsched.evaluate.keep import Keep, at_once, tied
 from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal, summarise
 from rlsched.evaluate.runs import with_run
 from rlsched.policies.consolidation.learned import LearnedConsolidation, load_consolidation
@@ -34,6 +35,7 @@ from rlsched.rng import stream
 from rlsched.sim.consolidation.meters import Meters
 from rlsched.sim.consolidation.policy import ConsolidationPolicy
 from rlsched.sim.consolidation.world import World
+from rlsched.sim.semantics import Semantics
 
 __all__ = ["ConsolidationExperiment", "find_days", "run"]
 
@@ -42,7 +44,12 @@ Anybody = ConsolidationPolicy | LearnedConsolidation
 
 
 def run(
-    card: Path, overrides: Sequence[str] = (), *, data_root: Path | None = None, progress: Progress | None = None
+    card: Path,
+    overrides: Sequence[str] = (),
+    *,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+    keep: Keep = at_once,
 ) -> Document:
     """Run the experiment of a card.
 
@@ -56,6 +63,8 @@ def run(
         Folder the datasets lie in.
     progress : callable, optional
         Told what is being done and the share that is done.
+    keep : callable, optional
+        Keeps what all policies did on a window with a seed.
 
     Returns
     -------
@@ -77,7 +86,7 @@ def run(
         entry.shown: [load_consolidation(one) for one in entry.agents] for entry in experiment.policies if entry.learned
     }
     windows = Windows(experiment, data_root, progress)
-    rows = play(experiment, windows, tuned, agents)
+    rows = play(experiment, windows, tuned, agents, keep)
     bootstrap = Bootstrap(**experiment.bootstrap.model_dump())
     name, main = experiment_name(card), experiment.main_metric
     names = [entry.shown for entry in experiment.policies]
@@ -209,9 +218,9 @@ def play(
     windows: Windows,
     tuned: Tuned | None,
     agents: Mapping[str, Sequence[LearnedConsolidation]],
+    keep: Keep = at_once,
 ) -> list[dict[str, Any]]:
     """Every policy on every window with every seed; agents, all runs of each, by the names they are shown under."""
-    from rlsched.sim.consolidation.simulate import Simulator
 
     def candidates(entry: PolicyEntry) -> Sequence[Anybody]:
         if entry.learned:
@@ -220,7 +229,6 @@ def play(
 
     stands_for = [candidates(entry) for entry in experiment.policies]
     everybody = list(dict.fromkeys(one for several in stands_for for one in several))
-    policies = [one for one in everybody if isinstance(one, ConsolidationPolicy)]
     steps = len(windows.days) * experiment.groups * len(experiment.seeds)
     found: dict[tuple[str, int], dict[Anybody, dict[str, Any]]] = {}
     for day in windows.days:
@@ -229,22 +237,12 @@ def play(
             for seed in experiment.seeds:
                 windows.say(f"{name}, seed {seed}: {len(everybody)} policies", len(found) / steps)
                 world = windows.world(day, group, seed)
-                simulator = Simulator(world, windows.semantics)
-                runs = simulator.run(policies, [seed] * len(policies)) if policies else []
-                meters: dict[Anybody, Meters] = {run.policy: run.meters for run in runs}
-                trained = [one for one in everybody if isinstance(one, LearnedConsolidation)]
-                meters |= {agent: agent.run(simulator, [seed])[0] for agent in trained}
-                found[name, seed] = {
-                    one: {
-                        **_made_of(one, world),
-                        **plain(
-                            read_metrics(
-                                Finished(world, meters[one], simulator.n_ticks, experiment.pue, experiment.weights)
-                            )
-                        ),
-                    }
-                    for one in everybody
-                }
+
+                def make(world: World = world, seed: int = seed) -> list[dict[str, Any]]:
+                    return _play_one(experiment, world, windows.semantics, everybody, seed)
+
+                metered = tied(keep, windows.files)(f"{name} {seed} {len(everybody)}", make)
+                found[name, seed] = dict(zip(everybody, metered, strict=True))
     windows.say("done", 1.0)
     members: dict[str, list[tuple[int | None, Anybody]]] = {
         entry.shown: list(enumerate(several))
@@ -260,6 +258,26 @@ def play(
             for run, one in several
         ]
     )
+
+
+def _play_one(
+    experiment: ConsolidationExperiment, world: World, semantics: Semantics, everybody: Sequence[Anybody], seed: int
+) -> list[dict[str, Any]]:
+    """What each is made of, and every metric, None where not known."""
+    from rlsched.sim.consolidation.simulate import Simulator
+
+    simulator = Simulator(world, semantics)
+    policies = [one for one in everybody if isinstance(one, ConsolidationPolicy)]
+    runs = simulator.run(policies, [seed] * len(policies)) if policies else []
+    meters: dict[Anybody, Meters] = {run.policy: run.meters for run in runs}
+    meters |= {one: one.run(simulator, [seed])[0] for one in everybody if isinstance(one, LearnedConsolidation)}
+    return [
+        {
+            **_made_of(one, world),
+            **plain(read_metrics(Finished(world, meters[one], simulator.n_ticks, experiment.pue, experiment.weights))),
+        }
+        for one in everybody
+    ]
 
 
 def find_bounds(experiment: ConsolidationExperiment, windows: Windows) -> tuple[list[Bound], str]:

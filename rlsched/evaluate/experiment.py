@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
 
 from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.experiment_inputs import DataSpec as DataSpec
+from rlsched.evaluate.experiment_inputs import HostType as HostType
+from rlsched.evaluate.experiment_inputs import MachinesSpec as MachinesSpec
+from rlsched.evaluate.experiment_inputs import Option as Option
 from rlsched.evaluate.metrics import METRICS
 from rlsched.policies.blend import BLEND_PREFIX
 from rlsched.sim.options import PlacementOptions
@@ -20,7 +24,6 @@ from rlsched.sim.rules import RULES
 from rlsched.spec import Spec
 from rlsched.units import parse_duration_s
 
-Option = bool | int | float | str
 Stretch = tuple[float, float]
 SPLITS = ("train", "validation", "test")
 ROLES = ("textbook", "published", "tuned")
@@ -125,88 +128,6 @@ class PolicyEntry(Spec):
         if self.name:
             return self.name
         return Path(self.policy).stem if "/" in self.policy else self.policy
-
-
-class DataSpec(Spec):
-    """The trace.
-
-    Parameters
-    ----------
-    trace : str
-        A dataset ``rlsched traces list`` shows, a file beside the card, a file below
-        ``traces/`` (``sample/vms.parquet``), or any other path.
-    part : str, optional
-        Of a dataset; its first by default.
-    options : dict
-        Of the reader.
-    """
-
-    trace: str
-    part: str | None = None
-    options: dict[str, Option] = Field(default_factory=dict)
-
-
-class HostType(Spec):
-    """So many equal machines."""
-
-    name: str
-    count: int = Field(ge=1)
-    cpu_mcore: int = Field(ge=1)
-    mem_mib: int = Field(ge=1)
-    gpu_count: int = Field(default=0, ge=0, le=31)
-    gpu_model: str = ""
-    power_curve: str = ""
-    price_per_h: float | None = Field(default=None, ge=0)
-
-
-class MachinesSpec(Spec):
-    """The machines: from a dataset or file, or stated type by type.
-
-    Parameters
-    ----------
-    source, part, options
-        As for the trace.
-    types : list of HostType
-        Instead of a source, in this order.
-    sample : int, optional
-        Each window runs on so many machines, drawn without replacement by ``windows.seed``.
-    power_curve : str
-        For the machines whose own is not known; ``""`` leaves it unknown, and energy with it.
-    price_per_h : float, optional
-        For the machines whose own is not known, US dollars; unknown leaves cost unknown.
-    curves : dict of str to table
-        Power curves of the card's own; see ``PowerCurve.from_card``.
-    """
-
-    source: str = ""
-    part: str | None = None
-    options: dict[str, Option] = Field(default_factory=dict)
-    types: tuple[HostType, ...] = ()
-    sample: int | None = Field(default=None, ge=1)
-    power_curve: str = ""
-    price_per_h: float | None = Field(default=None, ge=0)
-    curves: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-    @field_validator("curves")
-    @classmethod
-    def _curves_are_curves(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        from rlsched.sim.power import PowerCurve
-
-        for name, card in value.items():
-            try:
-                PowerCurve.from_card(name, card)
-            except SpecError as error:
-                raise ValueError(str(error)) from None
-        return value
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> MachinesSpec:
-        if bool(self.source) == bool(self.types):
-            raise ValueError("give source (a dataset or file) or types ([[machines.types]]), one of them")
-        names = [one.name for one in self.types]
-        if len(set(names)) != len(names):
-            raise ValueError(f"names of machine types must differ: got {', '.join(names)}")
-        return self
 
 
 class WindowsSpec(Spec):
@@ -478,6 +399,10 @@ class PlacementExperiment(Spec):
         """
         parts = ("data", "machines", "simulation", "failures", "splits", "main_metric", "typical_share")
         held: dict[str, Any] = self.model_dump(mode="json", include=set(parts))
+        # A problem that is as large as it was before these keys were known is the same problem.
+        for part, key in (("data", "keep_share"), ("machines", "scale")):
+            if held[part][key] == 1.0:
+                del held[part][key]
         held["windows"] = self.windows.model_dump(mode="json", exclude={"count"})
         return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 

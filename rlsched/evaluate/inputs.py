@@ -13,6 +13,7 @@ import numpy as np
 from rlsched import assets
 from rlsched.errors import SpecError
 from rlsched.evaluate.experiment import HostType, MachinesSpec, PlacementExperiment, SplitsSpec
+from rlsched.rng import stream
 from rlsched.sim.power import PowerCurve, find_curve
 from rlsched.traces.card import load_card
 from rlsched.traces.columns import Columns, Machines, Trace
@@ -71,6 +72,7 @@ def read_inputs(spec: PlacementExperiment, folder: Path, data_root: str | Path |
     """
     trace, trace_source = _read(spec.data.trace, spec.data.part, spec.data.options, folder, data_root, "trace")
     assert isinstance(trace, Trace)  # _read has checked the kind
+    trace = _thinned(trace, spec.data.keep_share)
     machines, sources = read_machines(spec.machines, folder, data_root)
     curves = {name: PowerCurve.from_card(name, card) for name, card in spec.machines.curves.items()}
     for name in machines.power_curves:
@@ -83,11 +85,11 @@ def read_machines(
 ) -> tuple[Machines, tuple[dict[str, Any], ...]]:
     """The machines a card states or names, unknown curves and prices filled with the card's defaults."""
     if spec.types:
-        machines, sources = _build(spec.types), ()
+        machines, sources = _build(spec.types, spec.scale), ()
     else:
         read, source = _read(spec.source, spec.part, spec.options, folder, data_root, "machines")
         assert isinstance(read, Machines)  # _read has checked the kind
-        machines, sources = read, (source,)  # type: ignore[assignment]
+        machines, sources = _repeated(read, int(spec.scale)), (source,)  # type: ignore[assignment]
     changes: dict[str, Any] = {}
     if spec.power_curve:
         names = tuple(dict.fromkeys((*machines.power_curves, spec.power_curve)))
@@ -102,16 +104,37 @@ def read_machines(
     return dataclasses.replace(machines, **changes), sources
 
 
-def _build(types: tuple[HostType, ...]) -> Machines:
+def _thinned(trace: Trace, share: float) -> Trace:
+    """That share of the tasks, the same ones every time."""
+    if share == 1.0:
+        return trace
+    rows = np.flatnonzero(stream(0, "keep").random(len(trace)) < share)
+    if not rows.size:
+        raise SpecError(f"data.keep_share = {share:g} leaves none of the {len(trace)} tasks. Raise it.")
+    return trace.take(rows)
+
+
+def _repeated(machines: Machines, times: int) -> Machines:
+    """Each machine so many times, one round of all after the other."""
+    if times == 1:
+        return machines
+    out = machines.take(np.tile(np.arange(len(machines)), times))
+    names = [f"{one}#{i // len(machines) + 1}" for i, one in enumerate(out.machine_id)]
+    return dataclasses.replace(out, machine_id=np.array(names, dtype=object)).validate()
+
+
+def _build(types: tuple[HostType, ...], scale: float = 1.0) -> Machines:
     def column(name: str, dtype: type = np.int64) -> Any:
         return np.repeat(np.array([getattr(one, name) for one in types], dtype=dtype), counts)
 
-    counts = [one.count for one in types]
+    counts = [round(one.count * scale) for one in types]
     models = tuple(dict.fromkeys(one.gpu_model for one in types if one.gpu_count))
     curves = tuple(dict.fromkeys(one.power_curve for one in types if one.power_curve))
     prices = [np.nan if one.price_per_h is None else one.price_per_h for one in types]
     return Machines(
-        machine_id=np.array([f"{one.name}-{i}" for one in types for i in range(one.count)], dtype=object),
+        machine_id=np.array(
+            [f"{one.name}-{i}" for one, n in zip(types, counts, strict=True) for i in range(n)], dtype=object
+        ),
         cpu_mcore=column("cpu_mcore"),
         mem_mib=column("mem_mib"),
         gpu_count=column("gpu_count"),

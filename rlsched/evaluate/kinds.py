@@ -9,6 +9,7 @@ from typing import Any
 
 from rlsched.assets import find_asset
 from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.keep import Keep, at_once
 from rlsched.evaluate.results import Document
 from rlsched.spec import Spec, apply_overrides, read_toml
 
@@ -20,7 +21,10 @@ KINDS = {
     "consolidation": ("rlsched.evaluate.consolidation", "ConsolidationExperiment"),
     "scaling": ("rlsched.evaluate.scaling", "ScalingExperiment"),
     "fgd": ("rlsched.evaluate.fgd", "FgdExperiment"),
+    "benchmark": ("rlsched.evaluate.benchmark", "BenchmarkExperiment"),
 }
+#: Kinds whose ``run`` keeps finished units.
+KEEPING = ("placement", "scaling", "consolidation")
 
 
 def find_card(name: str) -> Path:
@@ -68,14 +72,26 @@ def run_experiment(
     *,
     data_root: Path | None = None,
     progress: Progress | None = None,
+    keep: Keep = at_once,
 ) -> Document:
-    """Run an experiment of any kind; see the ``run`` of its module.
+    """Run an experiment of any kind but a benchmark; see the ``run`` of its module.
 
     Returns
     -------
     dict
         The document of ``docs/json.md``.
+
+    Raises
+    ------
+    SpecError
+        A benchmark, which is many experiments and needs a folder.
     """
-    module: Any = import_module(KINDS[kind_of(card, overrides)][0])
-    document: Document = module.run(card, overrides, data_root=data_root, progress=progress)
+    kind = kind_of(card, overrides)
+    if kind == "benchmark":
+        raise SpecError(
+            f"{card} is a benchmark, which needs a folder: run it with 'rlsched evaluate', or an experiment of it."
+        )
+    module: Any = import_module(KINDS[kind][0])
+    more: dict[str, Any] = {"keep": keep} if kind in KEEPING else {}
+    document: Document = module.run(card, overrides, data_root=data_root, progress=progress, **more)
     return document

@@ -17,6 +17,7 @@ from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
+from rlsched.evaluate.keep import Keep, at_once, keep_bounds, tied
 from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal
 from rlsched.evaluate.runs import with_run
 from rlsched.evaluate.scaling_bound import clairvoyant
@@ -99,6 +100,7 @@ def run(
     *,
     data_root: str | Path | None = None,
     progress: Progress | None = None,
+    keep: Keep = at_once,
 ) -> Document:
     """Evaluate a scaling experiment; parameters, result and errors as for a placement experiment."""
     began = time.monotonic()
@@ -111,20 +113,22 @@ def run(
         for _, policy in one.members:
             check_policy(policy, inputs.world)
     windows = inputs.windows[spec.split]
-    controls = hindsight(spec, inputs, say)
+    keep = tied(keep, inputs.sha256)
+    controls = hindsight(spec, inputs, say, keep)
     everybody = [*contestants, *controls]
     rows: list[dict[str, Any]] = []
     seeds = spec.seeds if draws_numbers(inputs.world) else (None,)
     for i, one in enumerate(everybody):
         say(f"{one.name}, {len(windows)} windows", 0.5 + 0.4 * i / len(everybody))
         for run, policy in one.members:
-            played = play(inputs.world, windows, policy, seeds)
-            rows += [
-                {"policy": one.name, "run": run, **{key: plain(value) for key, value in row.items()}} for row in played
-            ]
+
+            def make(policy: ScalingPolicy | LearnedScaling = policy) -> list[dict[str, Any]]:
+                return [plain(row) for row in play(inputs.world, windows, policy, seeds)]
+
+            rows += [{"policy": one.name, "run": run, **row} for row in keep(f"{i} {one.name} {run}", make)]
     rows = with_run(rows)
     say("clairvoyant bound", 0.9)
-    bounds = [bound_of(inputs.world, windows)] if spec.bound else []
+    bounds, _ = keep_bounds(keep, lambda: ([bound_of(inputs.world, windows)] if spec.bound else [], ""))
     name, names = experiment_name(card), [one.name for one in everybody]
     roles = {role: policy for role in ROLES if (policy := getattr(spec.references, role))}
     document = assemble(
@@ -280,14 +284,18 @@ def check_policy(policy: ScalingPolicy | LearnedScaling, world: World) -> None:
         )
 
 
-def hindsight(spec: ScalingExperiment, inputs: ScalingInputs, say: Progress) -> list[Contestant]:
+def hindsight(spec: ScalingExperiment, inputs: ScalingInputs, say: Progress, keep: Keep = at_once) -> list[Contestant]:
     """The best constants on the evaluated windows themselves, found with the budget of tuning."""
     out = []
     problem = ScalingProblem(inputs.world, inputs.windows, spec.main_metric)
     for i, rule in enumerate(spec.hindsight):
         say(f"control {rule}", 0.5 * i / len(spec.hindsight))
-        found = search(spec, rule, problem, (spec.split, spec.split), lambda _text, _share: None)
-        policy = ScalingPolicy(rule, found.best.values, name=HINDSIGHT + rule)
+
+        def look(rule: str = rule) -> dict[str, float]:
+            found = search(spec, rule, problem, (spec.split, spec.split), lambda _text, _share: None)
+            return {name: float(value) for name, value in found.best.values.items()}
+
+        policy = ScalingPolicy(rule, keep(f"hindsight {rule}", look), name=HINDSIGHT + rule)
         out.append(Contestant(policy.name, policy))
     return out
 

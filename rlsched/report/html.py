@@ -36,7 +36,8 @@ from rlsched.report.tables import (
 from rlsched.spec import flatten
 
 _HERE = Path(__file__).parent
-TEMPLATE, SCRIPT = _HERE / "report.html.j2", _HERE / "report.js"
+SCRIPT = _HERE / "report.js"
+TEMPLATE, PROBLEM = "report.html.j2", "problem.html.j2"
 
 
 def render_with_ledger(document: Document, ledger: Path) -> str:
@@ -52,49 +53,86 @@ def render(document: Document, touches: list[dict[str, Any]] | None = None) -> s
     MissingDataError
         Without jinja2 or matplotlib.
     """
+    found = context(document, touches)
+    return str(environment().get_template(TEMPLATE).render(**found, script=SCRIPT.read_text(encoding="utf-8")))
+
+
+def environment() -> Any:
+    """Templates of this folder; whatever goes into a page is escaped unless it says ``safe``.
+
+    Raises
+    ------
+    MissingDataError
+        Without jinja2.
+    """
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ModuleNotFoundError as error:
         raise MissingDataError(
             f"the report needs {error.name}. Install it with: pip install 'rlsched[report]'"
         ) from None
-
-    provenance = document["provenance"]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    opponents, marks = verdict_matrix(document)
-    main = provenance.get("main_metric") or ""
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        title=provenance.get("title") or document["experiment"],
-        question=provenance.get("question", ""),
-        answer=answer(document),
-        policies=[{"name": name, "role": role_of(document, name)} for name in table_rows(document)],
-        columns=metric_columns(document),
-        figures=figures(document),
-        opponents=opponents,
-        marks=marks,
-        verdicts=[_verdicts(document, metric) for metric in judged_metrics(document)],
-        spreads=spreads(document),
-        trades=trades(document),
-        parts=parts_of(document),
-        moments=moments_of(document),
-        leader=leader_of(document),
-        main={"name": main, "label": metric_label(main)},
-        windows=window_table(document),
-        show=show_value,
-        show_difference=show_difference,
-        bounds={one["bound"]: one["doc"] for one in document.get("bounds", [])},
-        metrics=[found for name in provenance.get("metrics", []) if (found := find_metric(name)) is not None],
-        contestants=provenance.get("policies", []),
-        facts=facts_of(document),
-        card=[(key, text_of(value)) for key, value in flatten(provenance.get("card", {}))],
-        touches=touches or [],
-        command=provenance.get("command", ""),
-        level=round(100 * provenance.get("bootstrap", {}).get("level", 0.95)),
-        script=SCRIPT.read_text(encoding="utf-8"),
+    return Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
 
 
-def figures(document: Document) -> list[dict[str, str]]:
+def context(
+    document: Document, touches: list[dict[str, Any]] | None = None, *, at: str = "", h: int = 2, brief: bool = False
+) -> dict[str, Any]:
+    """Everything the template of a problem asks for.
+
+    Parameters
+    ----------
+    document : dict
+    touches : list of dict, optional
+        Lines of the ledger.
+    at : str
+        Put before every id, where several problems are on one page.
+    h : int
+        Level of headings.
+    brief : bool
+        Leave out what takes most room and is in the problem's own report: differences on other metrics
+        than the main one, window by window but for the last reference, the resolved card.
+    """
+    provenance = document["provenance"]
+    opponents, marks = verdict_matrix(document)
+    main = provenance.get("main_metric") or ""
+    judged = judged_metrics(document)
+    shown = [name for name in judged if name == main] if brief else judged
+    differences = spreads(document, at=at)
+    return {
+        "at": at,
+        "h": h,
+        "title": provenance.get("title") or document["experiment"],
+        "question": provenance.get("question", ""),
+        "answer": answer(document),
+        "policies": [{"name": name, "role": role_of(document, name)} for name in table_rows(document)],
+        "columns": metric_columns(document),
+        "figures": figures(document, at=at),
+        "opponents": opponents,
+        "marks": marks,
+        "verdicts": [_verdicts(document, metric) for metric in shown],
+        "spreads": differences[-1:] if brief else differences,
+        "trades": trades(document, at=at),
+        "parts": parts_of(document),
+        "moments": moments_of(document),
+        "leader": leader_of(document),
+        "main": {"name": main, "label": metric_label(main)},
+        "windows": window_table(document),
+        "show": show_value,
+        "show_difference": show_difference,
+        "bounds": {one["bound"]: one["doc"] for one in document.get("bounds", [])},
+        "metrics": [found for name in provenance.get("metrics", []) if (found := find_metric(name)) is not None],
+        "contestants": provenance.get("policies", []),
+        "facts": facts_of(document),
+        "card": [] if brief else [(key, text_of(value)) for key, value in flatten(provenance.get("card", {}))],
+        "touches": touches or [],
+        "command": provenance.get("command", ""),
+        "level": round(100 * provenance.get("bootstrap", {}).get("level", 0.95)),
+    }
+
+
+def figures(document: Document, *, at: str = "") -> list[dict[str, str]]:
     """A plot of the main metric, and one of each other metric there are verdicts on."""
     by = {(one["policy"], one["metric"]): one for one in document["summary"]}
     out = []
@@ -116,14 +154,14 @@ def figures(document: Document) -> list[dict[str, str]]:
             dots.append(
                 Dot(f"{name} ({role})" if role else name, value, low, high, marked=name == best, hollow=bool(role))
             )
-        svg = dot_plot(dots, _axis(metric), name=f"plot-{metric.replace('_', '-')}")
+        svg = dot_plot(dots, _axis(metric), name=f"{at}plot-{metric.replace('_', '-')}")
         label = metric_label(metric)
         caption = f"{label[0].upper()}{label[1:]}: {'lower' if sign > 0 else 'higher'} is better."
         out.append({"metric": metric, "label": label, "caption": caption, "svg": svg})
     return out
 
 
-def trades(document: Document) -> list[dict[str, str]]:
+def trades(document: Document, *, at: str = "") -> list[dict[str, str]]:
     """The main metric against each other judged one: what is paid for what."""
     main, *others = judged_metrics(document) or [""]
     if find_metric(main) is None:
@@ -139,7 +177,7 @@ def trades(document: Document) -> list[dict[str, str]]:
         front = pareto_front(places, [find_metric(one).better == "down" for one in (main, metric)])  # type: ignore[union-attr]
         a, b = (percent_scale(one) or 1.0 for one in (main, metric))
         spots = [Spot(name, a * x, b * y, name in front, name == first) for name, (x, y) in places.items()]
-        svg = trade_off(spots, _axis(main), _axis(metric), name=f"trade-{len(out)}")
+        svg = trade_off(spots, _axis(main), _axis(metric), name=f"{at}trade-{len(out)}")
         label = f"{metric_label(main)} against {metric_label(metric)}"
         out.append({"label": label, "front": ", ".join(front), "svg": svg})
     return out
@@ -157,7 +195,7 @@ def pareto_front(places: dict[str, tuple[float, float]], lower: list[bool]) -> l
     ]
 
 
-def spreads(document: Document) -> list[dict[str, str]]:
+def spreads(document: Document, *, at: str = "") -> list[dict[str, str]]:
     """Paired differences by window on the main metric, one plot a reference."""
     metric = document["provenance"].get("main_metric") or ""
     if find_metric(metric) is None or metric not in judged_metrics(document):
@@ -182,7 +220,7 @@ def spreads(document: Document) -> list[dict[str, str]]:
             strips.append(Strip(name, gaps, mean, low, high, marked=name == first))
         if strips:
             unit = "points" if percent_scale(metric) is not None else metric_unit(metric)
-            svg = strip_plot(strips, f"difference{f' [{unit}]' if unit else ''}", name=f"spread-{len(out)}")
+            svg = strip_plot(strips, f"difference{f' [{unit}]' if unit else ''}", name=f"{at}spread-{len(out)}")
             out.append({"reference": reference, "role": role_of(document, reference), "svg": svg})
     return out
 

@@ -26,9 +26,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 // The timeline: one range input moves a line through every plot and writes the values beside their names.
-const box = document.getElementById("moments");
-if (box) {
-  const data = JSON.parse(document.getElementById("moments-data").textContent);
+for (const box of document.querySelectorAll(".moments")) {
+  const data = JSON.parse(box.querySelector(".moments-data").textContent);
   const range = box.querySelector("input[type=range]");
   const last = data.x.length - 1;
   const span = data.x[last] - data.x[0] || 1;
@@ -37,7 +36,7 @@ if (box) {
   const show = () => {
     const at = Number(range.value);
     const text = shown(data.x[at]) + " " + data.x_label;
-    document.getElementById("moment").textContent = text;
+    box.querySelector(".moment").textContent = text;
     range.setAttribute("aria-valuetext", text);
     panels.forEach((panel, i) => {
       const cursor = panel.querySelector(".cursor");

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, format_duration
+from rlsched.units import CALENDAR_S, SECONDS_PER_DAY, SECONDS_PER_HOUR, format_duration
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 _WIDTHS = (1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 7 * 86_400)
 _BINS = 300  # at most, in a picture 3.9 inches wide
-_CALENDAR_S = 3e8  # an origin before 1979 is a trace's own clock, not a calendar's (Azure V1: 1,800,000)
 WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _THURSDAY = 3  # 1970-01-01
 
@@ -38,7 +37,7 @@ class Clock:
     def of(cls, meta: dict[str, Any]) -> Clock:
         """The clock of columns, from their ``meta["time_origin_s"]``."""
         origin = meta.get("time_origin_s")
-        known = isinstance(origin, int | float) and origin >= _CALENDAR_S
+        known = isinstance(origin, int | float) and origin >= CALENDAR_S
         return cls(float(origin) if known and origin is not None else 0.0, known)
 
     def hour(self, time_s: npt.NDArray[Any]) -> I64:

@@ -86,7 +86,7 @@ def test_a_name_cannot_end_the_data_of_the_timeline(document: dict) -> None:
     document["timeline"]["x_label"] = "</script><script>alert(1)</script>"
     page = render(document)
     assert "</script><script>alert" not in page
-    data = re.search(r'<script type="application/json" id="moments-data">(.*?)</script>', page)
+    data = re.search(r'<script type="application/json" class="moments-data">(.*?)</script>', page)
     assert data is not None
     assert json.loads(data[1])["x_label"] == document["timeline"]["x_label"]
 
