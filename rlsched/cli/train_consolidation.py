@@ -112,6 +112,7 @@ def prepare_consolidation(
         "selected_on": "validation",
         "data": data,
         "days": days,
+        "lr_weighted": train.semantics.lr_weighted,  # of the line that is shown; whoever asks it needs to know
         "card_sha256": file_sha256(card),
         "provenance": with_versions(origin(command)),
     }

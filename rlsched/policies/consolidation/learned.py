@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rlsched.errors import PolicyError, SpecError, did_you_mean
 from rlsched.observe.consolidation_features import SCHEMA_VERSION
+from rlsched.policies.consolidation.advise import Thresholds, thresholds
 from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
 from rlsched.policies.policy_file import PolicyFile, PolicyKind, check_numbers, open_policy
 from rlsched.sim.consolidation.policy import ConsolidationPolicy
@@ -58,6 +59,37 @@ class LearnedConsolidation:
             When the answer is not a number.
         """
         return self._file.actions(seen)
+
+    def thresholds(self, machines: Any, ticks: Any, *, vms: int, time_s: float | None = None) -> Thresholds:
+        """What counts as overload, how full a receiver gets and which machines are emptied in the coming tick.
+
+        Needs numpy and onnxruntime only; a test holds it equal to what the policy does in the simulator.
+
+        Parameters
+        ----------
+        machines : DataFrame or dict of arrays
+            One row a machine of the cluster, those that are off included, as they are now; columns
+            ``rlsched.policies.consolidation.advise.MACHINE_COLUMNS``.
+        ticks : DataFrame or dict of arrays
+            One row a tick (of the length it learned with) that has ended, oldest first; the newest ten
+            are looked at. Columns ``rlsched.policies.consolidation.advise.TICK_COLUMNS``; no row at the
+            very beginning.
+        vms : int
+            VMs in the cluster.
+        time_s : float, optional
+            Seconds since midnight; 0 by default.
+
+        Returns
+        -------
+        Thresholds
+            ``assumed`` names every default that was taken.
+
+        Raises
+        ------
+        PolicyError
+            A missing column, a wrong type, a number that cannot be; names column, row and value.
+        """
+        return thresholds(self, machines, ticks, vms=vms, time_s=time_s)
 
     def run(self, simulator: Simulator, seeds: Sequence[int], which: Sequence[int] | None = None) -> list[Meters]:
         """Replay worlds; see :meth:`ConsolidationResidual.run`.

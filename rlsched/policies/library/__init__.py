@@ -36,7 +36,7 @@ def load_policy(name: str | Path) -> Any:
     -------
     Heuristic, LearnedPolicy, or a policy of another lever
         The first two have ``place``, ``place_many`` and ``explain``, and are accepted wherever the
-        name of a heuristic is. A trained scaling agent has ``scale``.
+        name of a heuristic is. A trained scaling agent has ``scale``, a consolidation agent ``thresholds``.
 
     Raises
     ------
