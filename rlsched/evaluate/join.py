@@ -25,7 +25,13 @@ SAME = {
 
 
 #: Kind whose runs say which problem they are of → module with its ``METRICS``.
-JOINED = {"placement": "rlsched.evaluate.metrics", "scaling": "rlsched.evaluate.scaling_metrics"}
+JOINED = {
+    "placement": "rlsched.evaluate.metrics",
+    "scaling": "rlsched.evaluate.scaling_metrics",
+    "consolidation": "rlsched.evaluate.consolidation_metrics",
+}
+#: The same as :data:`SAME`, for one kind: seeds of a consolidation deal out the VM sizes, for everybody.
+SAME_IN = {"consolidation": {"data_sha256": "data", "seeds": "seeds, which deal out the VM sizes"}}
 
 
 def join_documents(documents: Sequence[Document], names: Sequence[str]) -> Document:
@@ -88,9 +94,14 @@ def join_documents(documents: Sequence[Document], names: Sequence[str]) -> Docum
         "policies": list(policies.values()),
         "comparisons": out["provenance"],
         "tuned_elsewhere": list(dict.fromkeys(name for one in provenances for name in one.get("tuned_elsewhere", ()))),
+        **({"agents": agents} if (agents := _merged(provenances, "agents")) else {}),
         "seconds": round(sum(one.get("seconds", 0.0) for one in provenances), 1),
     }
     return {**out, "timeline": first.get("timeline"), "provenance": seal(provenance)}
+
+
+def _merged(provenances: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    return {name: what for one in provenances for name, what in one.get(key, {}).items()}
 
 
 def _metrics_of(kind: str) -> Mapping[str, Metric]:
@@ -107,18 +118,33 @@ def _check(first: Document, name: str, other: Document, its_name: str) -> None:
     mine, its = first["provenance"], other["provenance"]
     if mine.get("kind") not in JOINED:
         raise SpecError(
-            f"{name} is of kind {mine.get('kind')!r}: runs of kind {' and '.join(JOINED)} can be joined so far. "
+            f"{name} is of kind {mine.get('kind')!r}: runs of kind {', '.join(JOINED)} can be joined so far. "
             "Evaluate all policies in one run."
         )
     if "problem_sha256" not in mine or "problem_sha256" not in its:
         without = name if "problem_sha256" not in mine else its_name
         raise SpecError(f"{without} does not say which problem it is of, so it cannot be joined. Run it again.")
-    for key, what in SAME.items():
+    if not mine.get("main_metric"):
+        raise SpecError(
+            f"{name} names no main metric, so there is nothing to judge its policies on together. Give its card a "
+            "main_metric, or report each run on its own."
+        )
+    for key, what in {**SAME, **SAME_IN.get(mine["kind"], {})}.items():
         if mine.get(key) != its.get(key):
             raise SpecError(
                 f"results of different cards cannot be mixed: {name} and {its_name} differ in their {what}"
                 f"{_both(mine.get(key), its.get(key))}. Run them with the same card, or report each on its own."
             )
+
+    if _windows(first) != _windows(other):
+        raise SpecError(
+            f"results of different cards cannot be mixed: {name} and {its_name} are of other windows. Run them with "
+            "the same card, or report each on its own."
+        )
+
+
+def _windows(document: Document) -> list[str]:
+    return list(dict.fromkeys(row["window"] for row in document["rows"]))
 
 
 def _both(a: Any, b: Any) -> str:

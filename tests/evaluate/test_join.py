@@ -52,6 +52,7 @@ def test_what_does_not_compare_is_not_mixed(halves: list[dict[str, Any]], change
 def committed(name: str) -> dict[str, Any]:
     path = Path(__file__).parents[2] / "experiments" / name / "results" / "results.json"
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    document["provenance"].setdefault("problem_sha256", "of a run made before this was noted")
     return document
 
 
@@ -64,7 +65,51 @@ def test_scaling_runs_are_joined_by_their_own_metrics_and_keep_every_warning() -
     assert joined["provenance"]["tuned_elsewhere"] == ["tuned_hpa"]
 
 
+def only(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The run as it would have been with these policies alone."""
+    return {**copy.deepcopy(document), "rows": [row for row in document["rows"] if row["policy"] in names]}
+
+
+def test_halves_of_a_consolidation_are_the_whole_with_its_agents() -> None:
+    whole = committed("consolidation-planetlab")
+    names = list(dict.fromkeys(row["policy"] for row in whole["rows"]))
+    halves = [only(whole, names[:7]), only(whole, names[6:])]
+    halves[0]["provenance"].pop("agents")
+    halves[1]["bounds"] = []
+    joined = join_documents(halves, ["a", "b"])
+    means = {(one["policy"], one["metric"]): one["mean"] for one in whole["summary"]}
+    assert {(one["policy"], one["metric"]): one["mean"] for one in joined["summary"]} == pytest.approx(means)
+    words = {(one["a"], one["b"], one["metric"]): one["verdict"] for one in whole["verdicts"]}
+    assert {(one["a"], one["b"], one["metric"]): one["verdict"] for one in joined["verdicts"]} == words
+    assert joined["provenance"]["leader"] == whole["provenance"]["leader"]
+    assert joined["provenance"]["agents"] == whole["provenance"]["agents"]
+    assert joined["bounds"] == whole["bounds"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: one["provenance"].update(data_sha256={"20110412": "0"}), "differ in their data"),
+        (lambda one: one["provenance"].update(seeds=[7]), "differ in their seeds, which deal out the VM sizes"),
+        (lambda one: one["rows"].pop(0) and one["rows"][0].update(window="20110999/0"), "are of other windows"),
+    ],
+)
+def test_consolidations_that_do_not_compare_are_not_mixed(change: Any, message: str) -> None:
+    first, other = committed("consolidation-planetlab"), committed("consolidation-planetlab")
+    change(other)
+    with pytest.raises(SpecError, match=message):
+        join_documents([first, other], ["a", "b"])
+
+
+def test_runs_that_judge_nobody_are_not_joined() -> None:
+    document = committed("consolidation-planetlab")
+    document["provenance"].pop("main_metric")
+    with pytest.raises(SpecError, match="a names no main metric"):
+        join_documents([document, document], ["a", "b"])
+
+
 def test_a_kind_that_cannot_be_joined_says_so() -> None:
     document = committed("consolidation-planetlab")
-    with pytest.raises(SpecError, match=r"kind 'consolidation': runs of kind placement and scaling can be joined"):
+    document["provenance"]["kind"] = "fgd"
+    with pytest.raises(SpecError, match="kind 'fgd': runs of kind placement, scaling, consolidation can be joined"):
         join_documents([document, document], ["a", "b"])
