@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
         ``runs/what-if`` by default.
     as_json : bool
     """
+    from rlsched.evaluate.ledger import note_touches, seen_test_splits
     from rlsched.evaluate.results import LEDGER, check_out, write_run
     from rlsched.evaluate.whatif import NAME, POLICIES, what_if
     from rlsched.evaluate.whatif_inputs import read_files
@@ -42,6 +44,8 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
         price_per_h=own["price"],
         power_curve=own["power_curve"],
     )
+    seen = seen_test_splits(given.sources)
+    given = dataclasses.replace(given, notes=(*given.notes, *(one.words for one in seen)))
     with showing_progress() as progress:
         document = what_if(
             given,
@@ -53,6 +57,7 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
             command=command_of(trace, own, as_json=as_json),
             progress=progress,
         )
+    note_touches(seen, document, place / LEDGER)
     write_run(document, place, page=page_of(document, place / LEDGER))
     print_document(document, as_json=as_json)
     typer.echo(f"Results are in {place}.", err=True)

@@ -19,7 +19,7 @@ def show_value(metric: str, value: float | None) -> str:
     if value is None:
         return NOT_GIVEN
     scale = percent_scale(metric)
-    return _digits(value) if scale is None else f"{scale * value:.2f} %"
+    return _digits(value) if scale is None else f"{_hundredths(scale * value)} %"
 
 
 def show_interval(metric: str, low: float | None, high: float | None) -> str:
@@ -27,7 +27,7 @@ def show_interval(metric: str, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
     scale = percent_scale(metric)
-    texts = [_digits(end) if scale is None else f"{scale * end:.2f}" for end in (low, high)]
+    texts = [_digits(end) if scale is None else _hundredths(scale * end) for end in (low, high)]
     texts = [text.lstrip("-") if text.strip("-0.") == "" else text for text in texts]  # no minus before a zero
     return f"[{', '.join(texts)}]".replace("-", "−")
 
@@ -37,7 +37,7 @@ def show_difference(metric: str, difference: float) -> str:
     scale = percent_scale(metric)
     if scale is None:
         return _signed(_digits(difference))
-    return f"{_signed(f'{scale * difference:.2f}')} points"
+    return f"{_signed(_hundredths(scale * difference))} points"
 
 
 def percent_scale(metric: str) -> float | None:
@@ -297,6 +297,14 @@ def _turn(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(pairs: Mapping[str, Any]) -> Any:
     return lambda name: abs(pairs[name]["difference"])
+
+
+def _hundredths(value: float) -> str:
+    """A percentage with two decimals; a small one with two digits, so that it is not shown as nothing."""
+    size = abs(value)
+    if size >= 0.1 or size < 1e-9:  # below that it is rounding, not a share of anything
+        return f"{value:.2f}"
+    return f"{value:.{1 - math.floor(math.log10(size))}f}"
 
 
 def _digits(value: float) -> str:

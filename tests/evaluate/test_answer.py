@@ -210,3 +210,23 @@ def test_a_value_that_is_no_percentage_is_said_with_its_unit() -> None:
     assert answer(document([one], [], main_metric="energy_kwh"))[0] == (
         "Lowest energy: mine, 12.50 kWh [12, 13], the mean of 8 test windows."
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [
+        ("slav_share", 0.0, "0.00 %"),
+        ("slav_share", 3.14e-6, "0.00031 %"),
+        ("slav_share", 4.2e-4, "0.042 %"),
+        ("slav_share", 0.0123, "1.23 %"),
+        ("rejected_cpu_share", -2e-5, "-0.0020 %"),
+    ],
+)
+def test_a_small_share_is_not_shown_as_nothing(metric: str, value: float, shown: str) -> None:
+    assert show_value(metric, value) == shown
+
+
+def test_small_ends_and_differences_keep_their_digits() -> None:
+    assert show_interval("slav_share", 1e-6, 0.02) == "[0.00010, 2.00]"
+    assert show_difference("slav_share", -1e-6) == "−0.00010 points"
+    assert show_difference("slav_share", -1e-18) == "0.00 points"  # what summing in another order leaves
