@@ -19,11 +19,15 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from rlsched import spec as cards
 from rlsched.assets import asset_roots
 from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate import forecast_consolidation as consolidation
 from rlsched.evaluate.bootstrap import Bootstrap, difference_of
+from rlsched.evaluate.consolidation_card import ConsolidationExperiment
 from rlsched.evaluate.experiment import BootstrapSpec, _listed
+from rlsched.evaluate.forecast_consolidation import LINE
 from rlsched.evaluate.forecast_feeds import PERFECT as PERFECT_NAME
 from rlsched.evaluate.forecast_feeds import POOLED, errors_of, fed, harness_spec, harness_world, perfect_world
 from rlsched.evaluate.kinds import find_card as find_problem
+from rlsched.evaluate.kinds import kind_of
 from rlsched.evaluate.results import file_sha256, origin, plain, seal
 from rlsched.evaluate.scaling import ScalingProblem, bound_of, simulate
 from rlsched.evaluate.scaling_card import ForecastSpec, ScalingExperiment
@@ -52,14 +56,16 @@ class ValueSpec(Spec):
     ----------
     question : str
     problems : list of str
-        Scaling experiments; their demand, windows, prices and horizons are taken as they are.
+        Scaling or consolidation experiments, of one kind; their load, windows, prices and horizons are taken
+        as they are.
     split : {"train", "validation", "test"}
     forecasters : list of str
-        In ``rlsched.forecast.rivals.FORECASTERS``, or ``pooled_ar``. ``perfect`` is always there besides.
+        In ``rlsched.forecast.rivals.FORECASTERS``; for scaling ``pooled_ar``, for consolidation ``line``, which
+        is what ``lr`` expects by itself. ``perfect`` is always there besides.
     naive : str
         The forecaster the gain is counted from.
     rules : list of str
-        Scaling rules that read a forecast; ``band`` around the table's median.
+        Scaling rules that read a forecast, ``band`` around the table's median; or ``lr_mmt`` of consolidation.
     budget, keep, seed : int
         Of tuning, the same for every rule and forecaster; see ``rlsched.policies.tuning``.
     training : TrainingSpec
@@ -87,8 +93,8 @@ class ValueSpec(Spec):
         for name in names:
             if name == PERFECT_NAME:
                 raise ValueError("perfect is always there: leave it out of forecasters")
-            if name not in FORECASTERS and name != POOLED:
-                raise ValueError(f"no forecaster {name!r}.{did_you_mean(name, [*FORECASTERS, POOLED])}")
+            if name not in FORECASTERS and name not in (POOLED, LINE):
+                raise ValueError(f"no forecaster {name!r}.{did_you_mean(name, [*FORECASTERS, POOLED, LINE])}")
         if len(set(names)) != len(names):
             raise ValueError("must name each forecaster once")
         return names
@@ -96,7 +102,7 @@ class ValueSpec(Spec):
     @field_validator("rules")
     @classmethod
     def _rules_read_forecasts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        known = [name for name, rule in RULES.items() if rule.needs_forecast]
+        known = [*(name for name, rule in RULES.items() if rule.needs_forecast), *consolidation.RULES]
         for name in names:
             if name not in known:
                 raise ValueError(f"{name!r} is no rule that reads a forecast.{did_you_mean(name, known)}")
@@ -145,8 +151,16 @@ def run(path: Path, card: Card[ValueSpec], command: str, data: Path | None, tell
     name = path.resolve().parent.name
     parts = []
     for one in spec.problems:
+        path_of_problem = find_problem(one)
+        kind = kind_of(path_of_problem)
+        check_kind(one, kind, spec)
+        if kind == "consolidation":
+            days = cards.load(ConsolidationExperiment, path_of_problem).spec
+            found = consolidation.value_of(one, days, spec, data, tell)
+            parts.append(part_of(one, spec, found, consolidation.ERRORS, "pct"))
+            continue
         tell(f"{one}: reading demand")
-        problem = cards.load(ScalingExperiment, find_problem(one)).spec
+        problem = cards.load(ScalingExperiment, path_of_problem).spec
         parts.append(value_of(one, read_inputs(problem, data), spec, tell))
     provenance = {
         **origin(command),
@@ -158,6 +172,53 @@ def run(path: Path, card: Card[ValueSpec], command: str, data: Path | None, tell
     }
     rows = [row for part in parts for row in part.pop("rows")]
     return {"experiment": name, "provenance": seal(provenance), "problems": parts, "rows": rows}
+
+
+def check_kind(name: str, kind: str, spec: ValueSpec) -> None:
+    """Refuse a problem that the card's rules and forecasters do not fit.
+
+    Raises
+    ------
+    SpecError
+    """
+    fitting = {"scaling": (set(RULES), LINE), "consolidation": (set(consolidation.RULES), POOLED)}
+    if kind not in fitting:
+        raise SpecError(f"problems must be of kind scaling or consolidation: {name} is of kind {kind!r}. Name others.")
+    rules, foreign = fitting[kind]
+    for rule in spec.rules:
+        if rule not in rules:
+            raise SpecError(f"rules: {rule!r} is no rule of {kind}, which {name} is. Give it a card of its own.")
+    if foreign in spec.forecasters:
+        raise SpecError(f"forecasters: {foreign!r} says nothing about {kind}, which {name} is. Leave it out.")
+
+
+def part_of(name: str, spec: ValueSpec, found: dict[str, Any], errors: Sequence[str], unit: str) -> dict[str, Any]:
+    """A problem's part of the document from what was found out about it.
+
+    Parameters
+    ----------
+    name : str
+    spec : ValueSpec
+    found : dict
+        ``costs``: (rule, forecaster) → (W, S); ``errors``: forecaster → one dict a seed; and what goes in as it is.
+    errors : sequence of str
+        Their names.
+    unit : {"usd", "pct"}
+        Of cost.
+    """
+    resample = Bootstrap(spec.bootstrap.resamples, spec.bootstrap.level, spec.bootstrap.seed)
+    summary = summarise(found["costs"], spec.rules, (*spec.forecasters, PERFECT_NAME), spec.naive, resample, unit)
+    by_name = found["errors"]
+    mean = {one: {key: float(np.mean([seed[key] for seed in by_name[one]])) for key in errors} for one in by_name}
+    rest = {key: value for key, value in found.items() if key not in ("costs", "errors")}
+    return {
+        "problem": name,
+        "unit": unit,
+        "errors": [{"forecaster": one, **plain(mean[one]), "seeds": plain(by_name[one])} for one in by_name],
+        "summary": summary,
+        "agreement": agreement(summary, mean, spec.rules, errors, unit),
+        **rest,
+    }
 
 
 def value_of(name: str, inputs: ScalingInputs, spec: ValueSpec, tell: Tell) -> dict[str, Any]:
@@ -179,10 +240,10 @@ def value_of(name: str, inputs: ScalingInputs, spec: ValueSpec, tell: Tell) -> d
         for rule in spec.rules:
             columns = []
             for seed, world in enumerate(worlds):
-                policy, found = tuned_policy(rule, world, inputs.windows, spec)
+                policy, numbers = tuned_policy(rule, world, inputs.windows, spec)
                 played = [read_metrics(sums) for sums in simulate(world, windows, policy, 0)]
                 columns.append([row[METRIC] for row in played])
-                tuned.append({"rule": rule, "forecaster": forecaster, "seed": seed, "policy": policy.text, **found})
+                tuned.append({"rule": rule, "forecaster": forecaster, "seed": seed, "policy": policy.text, **numbers})
                 rows += [
                     {"problem": name, "policy": f"{rule}/{forecaster}", "rule": rule, "forecaster": forecaster,
                      "seed": seed, "window": one.name, **{key: plain(value) for key, value in row.items()}}
@@ -190,22 +251,18 @@ def value_of(name: str, inputs: ScalingInputs, spec: ValueSpec, tell: Tell) -> d
                 ]  # fmt: skip
             costs[rule, forecaster] = np.array(columns).T  # (W, S)
             tell(f"{name}: {rule} fed by {forecaster}: {costs[rule, forecaster].mean():.2f} USD")
-    resample = Bootstrap(spec.bootstrap.resamples, spec.bootstrap.level, spec.bootstrap.seed)
-    summary = summarise(costs, spec.rules, (*spec.forecasters, PERFECT_NAME), spec.naive, resample)
-    mean = {one: {key: float(np.mean([seed[key] for seed in errors[one]])) for key in ERRORS} for one in errors}
     bound = bound_of(bare, windows)
-    return {
-        "problem": name,
+    found = {
+        "costs": costs,
+        "errors": errors,
         "problem_sha256": problem.problem_sha256,
         "data": list(inputs.sources),
         "windows": [one.name for one in windows],
-        "errors": [{"forecaster": one, **plain(mean[one]), "seeds": plain(errors[one])} for one in errors],
-        "summary": summary,
-        "agreement": agreement(summary, mean, spec.rules),
         "bound": {"name": bound.name, "cost_usd": float(np.mean(bound.values)), "doc": bound.doc},
         "tuned": tuned,
         "rows": rows,
     }
+    return part_of(name, spec, found, ERRORS, "usd")
 
 
 def feeds(
@@ -259,18 +316,21 @@ def summarise(
     forecasters: Sequence[str],
     naive: str,
     resample: Bootstrap,
+    unit: str = "usd",
 ) -> list[dict[str, Any]]:
     """Means, differences from the naive forecast, and shares of the possible gain, with intervals.
 
     Parameters
     ----------
-    costs : mapping of (rule, forecaster) to (W, S) float64, USD
+    costs : mapping of (rule, forecaster) to (W, S) float64
         One row a window, one column a training seed.
     rules, forecasters : sequences of str
         ``perfect`` among the latter.
     naive : str
     resample : Bootstrap
         Windows and seeds are drawn, the same windows for everybody.
+    unit : str
+        Of cost; the end of its names.
 
     Returns
     -------
@@ -301,10 +361,10 @@ def summarise(
                 {
                     "rule": rule,
                     "forecaster": one,
-                    "cost_usd": cost.mean,
+                    f"cost_{unit}": cost.mean,
                     "ci_low": plain(cost.low),
                     "ci_high": plain(cost.high),
-                    "difference_usd": apart.mean,
+                    f"difference_{unit}": apart.mean,
                     "difference_low": plain(apart.low),
                     "difference_high": plain(apart.high),
                     "share": share[0],
@@ -316,7 +376,11 @@ def summarise(
 
 
 def agreement(
-    summary: Sequence[Mapping[str, Any]], errors: Mapping[str, Mapping[str, float]], rules: Sequence[str]
+    summary: Sequence[Mapping[str, Any]],
+    errors: Mapping[str, Mapping[str, float]],
+    rules: Sequence[str],
+    named: Sequence[str] = ERRORS,
+    unit: str = "usd",
 ) -> list[dict[str, Any]]:
     """Spearman's rank correlation of each error with cost over the forecasters, the perfect one left out.
 
@@ -325,8 +389,8 @@ def agreement(
     out = []
     for rule in rules:
         mine = [row for row in summary if row["rule"] == rule and row["forecaster"] != PERFECT_NAME]
-        cost = np.array([row["cost_usd"] for row in mine])
-        for key in ERRORS:
+        cost = np.array([row[f"cost_{unit}"] for row in mine])
+        for key in named:
             error = np.array([errors[row["forecaster"]][key] for row in mine])
             out.append({"rule": rule, "error": key, "spearman": _spearman(error, cost), "n": len(mine)})
     return out

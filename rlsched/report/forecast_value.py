@@ -12,7 +12,13 @@ from rlsched.evaluate.forecast_feeds import PERFECT
 from rlsched.traces.store import replacing
 
 FIGURE = "error-against-cost.png"
-_HEAD = ("forecaster", "WQL", "WQL when ready", "loss at the critical quantile")
+_HEADS = {
+    "wql": "WQL",
+    "wql_ready": "WQL when ready",
+    "critical": "loss at the critical quantile",
+    "mae": "mean absolute error",
+}
+_UNITS = {"usd": "USD", "pct": "%"}
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -23,10 +29,11 @@ def markdown(document: dict[str, Any]) -> str:
     for part in document["problems"]:
         lines += [f"## {part['problem']}, {len(part['windows'])} windows", ""]
         lines += _table(_rows(part))
-        lines += ["", f"USD a window; in brackets the share of the gain from {naive} to perfect, with its interval."]
-        lines += [f"Knowing all demand: {part['bound']['cost_usd']:.2f} USD. {part['bound']['doc']}", ""]
+        unit = _UNITS[_unit(part)]
+        lines += ["", f"{unit} a window; in brackets the share of the gain from {naive} to perfect, with its interval."]
+        lines += [f"{_bound(part)} {part['bound']['doc']}", ""]
         lines += [*_table(_intervals(part)), ""]
-        lines += [f"USD a window, and beside it less that of {naive}, paired by window; below 0 is cheaper.", ""]
+        lines += [f"{unit} a window, and beside it less that of {naive}, paired by window; below 0 is cheaper.", ""]
         lines += [
             "Rank correlation of error with cost over the forecasters, perfect left out (1: less error, less cost):"
         ]
@@ -42,8 +49,17 @@ def terminal(document: dict[str, Any]) -> str:
             width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
             out += ["  ".join(cell.ljust(w) for cell, w in zip(row, width, strict=True)).rstrip() for row in rows]
             out.append("")
-        out.append(f"{part['problem']}: knowing all demand costs {part['bound']['cost_usd']:.2f} USD a window.")
+        out.append(f"{part['problem']}: {_bound(part)}")
     return "\n".join(out)
+
+
+def _unit(part: dict[str, Any]) -> str:
+    return str(part.get("unit", "usd"))
+
+
+def _bound(part: dict[str, Any]) -> str:
+    value = part["bound"][f"cost_{_unit(part)}"]
+    return "No bound is known." if value is None else f"Bound: {value:.2f} {_UNITS[_unit(part)]} a window."
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
@@ -62,19 +78,21 @@ def draw(document: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(4.2 * len(rules), 3.9 * len(parts)), layout="constrained")
     axes = figure.subplots(len(parts), len(rules), squeeze=False)
     for i, part in enumerate(parts):
-        error = {one["forecaster"]: one["wql_ready"] for one in part["errors"]}
+        key, cost = "wql_ready" if "wql_ready" in part["errors"][0] else "wql", f"cost_{_unit(part)}"
+        error = {one["forecaster"]: one[key] for one in part["errors"]}
         for j, rule in enumerate(rules):
             axis = axes[i, j]
             rows = [row for row in part["summary"] if row["rule"] == rule]
+            rows = [{**row, "cost": row[cost]} for row in rows]
             rows, beyond = _within(rows, document["provenance"]["card"]["naive"])
             for row in rows:
                 name = row["forecaster"]
                 if name == PERFECT:
-                    axis.axhline(row["cost_usd"], color="tab:green", lw=1, ls="--")
-                    axis.annotate("perfect forecast", (0.02, row["cost_usd"]), xycoords=("axes fraction", "data"),
+                    axis.axhline(row["cost"], color="tab:green", lw=1, ls="--")
+                    axis.annotate("perfect forecast", (0.02, row["cost"]), xycoords=("axes fraction", "data"),
                                   fontsize=7, va="bottom", color="tab:green")  # fmt: skip
                 else:
-                    axis.plot(error[name], row["cost_usd"], "o", ms=5, color="tab:blue")
+                    axis.plot(error[name], row["cost"], "o", ms=5, color="tab:blue")
             _name_points(axis, [row for row in rows if row["forecaster"] != PERFECT], error)
             axis.margins(x=0.15, y=0.12)
             if beyond:
@@ -84,8 +102,10 @@ def draw(document: dict[str, Any], path: Path) -> None:
                 text = "beyond: " + ", ".join(told)
                 axis.text(0.02, 0.98, text, transform=axis.transAxes, fontsize=7, va="top", color="grey")
             axis.set_title(f"{part['problem']}: {rule}", fontsize=9)
-            axis.set_xlabel("weighted quantile loss when an order is ready", fontsize=8)
-            axis.set_ylabel("cost, USD a window", fontsize=8)
+            axis.set_xlabel(
+                "weighted quantile loss" + (" when an order is ready" if key == "wql_ready" else ""), fontsize=8
+            )
+            axis.set_ylabel(f"cost, {_UNITS[_unit(part)]} a window", fontsize=8)
             axis.tick_params(labelsize=7)
             axis.locator_params(axis="x", nbins=5)
     figure.suptitle(f"Error against cost, {document['provenance']['split']} windows", fontsize=10)
@@ -95,22 +115,22 @@ def draw(document: dict[str, Any], path: Path) -> None:
 
 def _within(rows: list[dict[str, Any]], naive: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows to draw, and those that lose more against naive than perfect wins: they would squeeze the rest."""
-    cost = {row["forecaster"]: row["cost_usd"] for row in rows}
+    cost = {row["forecaster"]: row["cost"] for row in rows}
     limit = cost[naive] + abs(cost[naive] - cost[PERFECT])
-    return [row for row in rows if row["cost_usd"] <= limit], [row for row in rows if row["cost_usd"] > limit]
+    return [row for row in rows if row["cost"] <= limit], [row for row in rows if row["cost"] > limit]
 
 
 def _name_points(axis: Any, rows: list[dict[str, Any]], error: dict[str, float]) -> None:
     """Names beside the points, spread upwards where points lie close to each other."""
-    ordered = sorted(rows, key=lambda row: row["cost_usd"])
-    costs = np.array([row["cost_usd"] for row in ordered])
+    ordered = sorted(rows, key=lambda row: row["cost"])
+    costs = np.array([row["cost"] for row in ordered])
     low, high = axis.get_ylim()
     places = costs.copy()
     for k in range(1, len(places)):
         places[k] = max(places[k], places[k - 1] + 0.05 * (high - low))
     places += (costs - places).mean()
     for row, place in zip(ordered, places.tolist(), strict=True):
-        at = (error[row["forecaster"]], row["cost_usd"])
+        at = (error[row["forecaster"]], row["cost"])
         axis.annotate(
             row["forecaster"], at, xytext=(1.02, place), textcoords=("axes fraction", "data"), fontsize=7, va="center",
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "grey"}, annotation_clip=False,
@@ -120,16 +140,19 @@ def _name_points(axis: Any, rows: list[dict[str, Any]], error: dict[str, float])
 def _rows(part: dict[str, Any]) -> list[list[str]]:
     rules = list(dict.fromkeys(row["rule"] for row in part["summary"]))
     at = {(row["rule"], row["forecaster"]): row for row in part["summary"]}
-    out = [[*_HEAD, *(f"{rule}, USD [share]" for rule in rules)]]
+    named, unit = [key for key in part["errors"][0] if key in _HEADS], _unit(part)
+    heads = [f"{rule}, {_UNITS[unit]} [share]" for rule in rules]
+    out = [["forecaster", *(_HEADS[key] for key in named), *heads]]
     for one in part["errors"]:
         name = one["forecaster"]
-        cells = [name, *(f"{one[key]:.4f}" for key in ("wql", "wql_ready", "critical"))]
-        out.append([*cells, *(_cost(at[rule, name]) for rule in rules)])
+        cells = [name, *(f"{one[key]:.4f}" for key in named)]
+        out.append([*cells, *(_cost(at[rule, name], unit) for rule in rules)])
     return out
 
 
 def _intervals(part: dict[str, Any]) -> list[list[str]]:
     rules = list(dict.fromkeys(row["rule"] for row in part["summary"]))
+    unit = _unit(part)
     out = [["forecaster", *(head for rule in rules for head in (rule, "less naive"))]]
     for one in part["errors"]:
         mine = {row["rule"]: row for row in part["summary"] if row["forecaster"] == one["forecaster"]}
@@ -137,8 +160,8 @@ def _intervals(part: dict[str, Any]) -> list[list[str]]:
         for rule in rules:
             row = mine[rule]
             cells += [
-                _interval(row["cost_usd"], row["ci_low"], row["ci_high"], ""),
-                _interval(row["difference_usd"], row["difference_low"], row["difference_high"], "+"),
+                _interval(row[f"cost_{unit}"], row["ci_low"], row["ci_high"], ""),
+                _interval(row[f"difference_{unit}"], row["difference_low"], row["difference_high"], "+"),
             ]
         out.append(cells)
     return out
@@ -149,13 +172,13 @@ def _interval(mean: float, low: float | None, high: float | None, sign: str) -> 
     return f"{mean:{sign}.2f}{ends}"
 
 
-def _cost(row: dict[str, Any]) -> str:
+def _cost(row: dict[str, Any], unit: str) -> str:
     if row["share"] is None:
-        return f"{row['cost_usd']:.2f} [no gain possible]"
+        return f"{row[f'cost_{unit}']:.2f} [no gain possible]"
     share = f"{100 * row['share']:.0f} %"
     if row["share_low"] is not None:
         share += f", {100 * row['share_low']:.0f} to {100 * row['share_high']:.0f}"
-    return f"{row['cost_usd']:.2f} [{share}]"
+    return f"{row[f'cost_{unit}']:.2f} [{share}]"
 
 
 def _agreement(part: dict[str, Any]) -> list[list[str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,27 @@ class Simulator:
     def n_ticks(self) -> int:
         """Decisions of a whole run."""
         return len(self.world.tick_times(self.semantics)) - (not self.semantics.first_interval_free)
+
+    def with_forecasts(self, forecasts: Sequence[F64]) -> Simulator:
+        """The same worlds, each with another forecast; everything else is shared.
+
+        Parameters
+        ----------
+        forecasts : sequence of (K, V) float64
+            One a world; see :class:`~rlsched.sim.consolidation.world.World`.
+        """
+        other = copy(self)
+        other.worlds = tuple(
+            replace(world, forecast=one).validate(self.semantics)
+            for world, one in zip(self.worlds, forecasts, strict=True)
+        )
+        other.world = other.worlds[0]
+        trend = self._w.trend.copy()
+        for row, world in zip(trend, other.worlds, strict=True):
+            assert world.forecast is not None  # just given
+            row[: len(world.forecast), : world.n_vms] = world.forecast * world.vm_cpu
+        other._w = self._w._replace(trend=trend)
+        return other
 
     @property
     def stacked(self) -> WorldsCode:
