@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rlsched.agents.copies_env import Bool, CopiesVecEnv
 from rlsched.agents.course import Outcome, Progress, run_course
+from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.agents.residual_course import ResidualCourse
 from rlsched.agents.spec import ConsolidationTrainSpec
@@ -194,7 +195,9 @@ def train_consolidation(
     facts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     stop_after: int | None = None,
+    start: Pretrained | None = None,
 ) -> Outcome | None:
     """Train a consolidation agent; see :class:`ConsolidationCourse` and :func:`rlsched.agents.course.run_course`."""
     course = ConsolidationCourse(spec, problem, validation, residual, settings)
+    course.start = start
     return run_course(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)

@@ -19,6 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from rlsched.agents import checkpoint as ck
+from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.spec import PpoSpec
 from rlsched.errors import SpecError
 from rlsched.rng import stream_seed
@@ -110,6 +111,8 @@ class Course(ABC):
 
     def __init__(self, spec: PpoSpec, metric: str, better: str) -> None:
         self.spec, self.metric, self.better = spec, metric, better
+        #: A released agent to begin at, instead of the tuned heuristic alone; it is checkpoint 0 then.
+        self.start: Pretrained | None = None
 
     @abstractmethod
     def open_env(self) -> Any:
@@ -199,6 +202,8 @@ def run_course(
     memory = _Memory(facts=dict(facts or {}))
     if saved is None:
         course.fit_normaliser(network, env)
+        if course.start is not None:
+            course.start.put_into(network)
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)
         _, callback = model._setup_learn(spec.steps, _Silent())
         memory.best = ck.weights_of(network)
@@ -296,7 +301,7 @@ def _validate(memory: _Memory, network: Any, course: Course, tell: Progress, sta
 def _stage(entry: dict[str, Any]) -> str:
     if entry["stage"] == PPO:
         return f"after {entry['rollouts']} rollouts"
-    return "of the prior, untrained" if entry["stage"] == PRIOR else "after looking ahead"
+    return "of checkpoint 0, untrained" if entry["stage"] == PRIOR else "after looking ahead"
 
 
 def _save(file: Path, model: Any, env: Any, memory: _Memory, course: Course) -> None:

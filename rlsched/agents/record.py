@@ -51,7 +51,7 @@ def leave(
     """
     metadata = {
         "name": name,
-        "doc": _doc(outcome, scores),
+        "doc": _doc(outcome, scores, facts),
         **facts,
         "scores": dict(scores),
         "trained_rollouts": outcome.chosen,
@@ -85,11 +85,14 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(partial, path)
 
 
-def _doc(outcome: Outcome, scores: Mapping[str, Any]) -> str:
+def _doc(outcome: Outcome, scores: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    began = f"the agent {facts['from']['agent']!r}" if "from" in facts else "a tuned heuristic"
+    if not outcome.learned and "from" in facts:
+        return f"As it came from {began}: validation preferred it; no further learning."
     if not outcome.learned:
         return "Untrained: validation preferred the prior heuristic; no learning."
     how = "PPO" if outcome.stage == "ppo" else "Looking ahead, distilled,"
-    return f"{how} from a tuned heuristic on; {scores['metric']} {scores['best']:.6g} on validation."
+    return f"{how} from {began} on; {scores['metric']} {scores['best']:.6g} on validation."
 
 
 def _mean(outcome: Outcome, key: str) -> float | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rlsched.agents.copies_env import Bool, CopiesVecEnv
 from rlsched.agents.course import Outcome, Progress, run_course
+from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.agents.residual_course import ResidualCourse
 from rlsched.agents.spec import ScalingTrainSpec
@@ -167,7 +168,9 @@ def train_scaling(
     facts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     stop_after: int | None = None,
+    start: Pretrained | None = None,
 ) -> Outcome | None:
     """Train a scaling agent; see :class:`ScalingCourse` and :func:`rlsched.agents.course.run_course`."""
     course = ScalingCourse(spec, problem, validation, residual)
+    course.start = start
     return run_course(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)

@@ -33,6 +33,10 @@ def train(
     set_: Sets = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result; runs/train-NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    start: Annotated[
+        str,
+        typer.Option("--from", help="Begin at this released agent, by name, folder or file, wherever it was tuned."),
+    ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Train so many seeds one after the other; the best is kept.")] = 1,
     data: Data = None,
     as_json: Json = False,
@@ -45,19 +49,23 @@ def train(
     Examples: rlsched train placement-openb --set steps=500000
 
     rlsched train experiments/placement-openb --set steps=2000000 --resume
+
+    rlsched train scaling-surf --from agents/scaling --seeds 5
     """
     from rlsched.cli.train_inputs import prepare
     from rlsched.evaluate.kinds import find_card
 
     card = find_card(experiment)
     overrides = set_ or []
-    command = " ".join(["rlsched train", experiment, *(f"--set {shlex.quote(text)}" for text in overrides)])
+    began = ["--from", shlex.quote(start)] if start else []
+    command = " ".join(["rlsched train", experiment, *began, *(f"--set {shlex.quote(text)}" for text in overrides)])
     # Checked and read for the first seed before any time is spent.
-    first = prepare(card, overrides, command, data)
+    first = prepare(card, overrides, command, data, start)
     place = out if out is not None else Path("runs") / f"train-{first.name}"
     records = []
     for seed in range(first.spec.seed, first.spec.seed + seeds):
-        ready = first if seed == first.spec.seed else prepare(card, [*overrides, f"train.seed={seed}"], command, data)
+        again = [*overrides, f"train.seed={seed}"]
+        ready = first if seed == first.spec.seed else prepare(card, again, command, data, start)
         folder = place if seeds == 1 else place / f"seed-{seed}"
         records.append(
             (folder, _train_one(ready, folder, resume and _begun(folder, seeds), f"seed {seed}: " if seeds > 1 else ""))

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from rlsched import spec as cards
 from rlsched.agents.spec import ConsolidationTrainSpec
-from rlsched.cli.train_inputs import TRAIN_FILE, split_overrides, with_versions
+from rlsched.cli.train_inputs import TRAIN_FILE, refuse_elsewhere, refuse_own, split_overrides, with_versions
 from rlsched.envs.consolidation_problem import ConsolidationProblem
 from rlsched.errors import SpecError
 from rlsched.evaluate.consolidation import Windows
 from rlsched.evaluate.consolidation_card import ConsolidationExperiment, PolicyEntry
 from rlsched.evaluate.consolidation_metrics import COST, METRICS, Finished
-from rlsched.evaluate.consolidation_tuned import find_tuned, load_tuned, parse_policy
+from rlsched.evaluate.consolidation_tuned import find_tuned, load_tuned, parse_policy, write_policy
 from rlsched.evaluate.experiment import experiment_name
 from rlsched.evaluate.results import file_sha256, origin, plain
 from rlsched.policies.consolidation.learned import base_of
@@ -29,6 +29,7 @@ from rlsched.sim.consolidation.policy import ConsolidationPolicy
 if TYPE_CHECKING:
     from rlsched.agents.consolidation_course import ConsolidationValidation
     from rlsched.agents.course import Outcome
+    from rlsched.agents.pretrained import Pretrained
 
 #: What of the experiment a checkpoint is tied to.
 TIED = (
@@ -50,6 +51,7 @@ class PreparedConsolidation:
     pue: float
     facts: dict[str, Any]
     learned_from: dict[str, Any]
+    start: Pretrained | None = None
 
     metric = COST
     better = "down"
@@ -68,6 +70,7 @@ class PreparedConsolidation:
             resume=resume,
             facts=self.learned_from,
             progress=progress,
+            start=self.start,
         )
 
     def export(self, path: Path, network: Any, metadata: dict[str, Any]) -> float:
@@ -78,14 +81,15 @@ class PreparedConsolidation:
 
 
 def prepare_consolidation(
-    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None, start: str = ""
 ) -> PreparedConsolidation:
     """:func:`rlsched.cli.train_inputs.prepare` for consolidation.
 
     Raises
     ------
     SpecError
-        A card that breaks a rule, an unknown key, no ``train.toml``, a metric that is not the cost.
+        A card that breaks a rule, an unknown key, no ``train.toml``, a metric that is not the cost, a policy
+        tuned for another problem, ticks of another length than an agent to begin at learned with.
     """
     mine, theirs = split_overrides(overrides, ConsolidationTrainSpec, ConsolidationExperiment)
     experiment = cards.load(ConsolidationExperiment, card, theirs).spec
@@ -97,11 +101,24 @@ def prepare_consolidation(
             f"there is no {TRAIN_FILE} in {card.parent}: it says how to learn from that experiment. Copy the one of "
             "consolidation-planetlab and change it."
         )
-    spec = cards.validate(ConsolidationTrainSpec, cards.apply_overrides(cards.read_toml(path), mine, {}), str(path))
-    residual = ConsolidationResidual(find_base(spec.base, card.parent), spec.reach)
+    values = cards.apply_overrides(cards.read_toml(path), mine, {})
+    began = begin_consolidation(start, mine) if start else None
+    if began is not None:
+        residual = began.policy.residual
+        values |= {"base": write_policy(residual.base), "reach": dict(residual.reach), "hidden": began.hidden}
+        spec = cards.validate(ConsolidationTrainSpec, values, str(path))
+    else:
+        spec = cards.validate(ConsolidationTrainSpec, values, str(path))
+        base = find_base(spec.base, card.parent, experiment.problem_sha256)
+        residual = ConsolidationResidual(base, spec.reach)
     train, validation = (Windows(experiment, data_root, split=split) for split in ("train", "validation"))
     worlds, names = worlds_of(train, range(spec.deals))
     problem = ConsolidationProblem(worlds, train.semantics, names=names)
+    if began is not None and began.policy.metadata["step_s"] != int(worlds[0].step_s):
+        raise SpecError(
+            f"{began.path} learned with ticks of {began.policy.metadata['step_s']} s: those of {card} are "
+            f"{worlds[0].step_s:g} s apart. Train anew, without --from."
+        )
     seeds = experiment.seeds if spec.validation_deals is None else tuple(range(spec.validation_deals))
     judge = validation_of(experiment, validation, seeds)
     data = [{"dataset": experiment.traces, "files": {**train.files, **validation.files}}]
@@ -118,23 +135,45 @@ def prepare_consolidation(
     }
     tied = plain(experiment.model_dump(include=set(TIED)))
     learned = {"data": data[0]["files"], "days": days, "base": base_of(residual.base), **tied}
-    return PreparedConsolidation(
-        experiment_name(card), spec, problem, judge, residual, dict(experiment.weights), experiment.pue, facts, learned
-    )
+    if began is not None:
+        facts["from"] = learned["from"] = began.facts
+    name, weights = experiment_name(card), dict(experiment.weights)
+    return PreparedConsolidation(name, spec, problem, judge, residual, weights, experiment.pue, facts, learned, began)
 
 
-def find_base(text: str, folder: Path) -> ConsolidationPolicy:
+def begin_consolidation(start: str, mine: Sequence[str]) -> Pretrained:
+    """The released consolidation agent that learning begins at; its policy and reach are its own."""
+    from rlsched.agents.export_residual import residual_parity
+    from rlsched.agents.pretrained import open_pretrained
+    from rlsched.policies.consolidation.learned import load_consolidation
+    from rlsched.policies.consolidation.residual import FIELDS
+
+    began = open_pretrained(start, load_consolidation, lambda net, one: residual_parity(net, one, len(FIELDS)))
+    refuse_own(mine, ("base", "reach", "hidden"), began.path)
+    return began
+
+
+def find_base(text: str, folder: Path, problem: str = "") -> ConsolidationPolicy:
     """The policy that learning starts at; ``tuned`` and ``tuned_FAMILY`` are those of the experiment's folder.
+
+    Parameters
+    ----------
+    text : str
+    folder : Path
+    problem : str
+        Hash of the experiment's problem, which a tuned one has to be of; any by default.
 
     Raises
     ------
     SpecError
-        When it is not known, or was not tuned.
+        When it is not known, was not tuned, or was tuned for another problem.
     """
     entry = PolicyEntry(name=text)
     if not entry.searched:
         return parse_policy(text)
-    found = find_tuned(entry, load_tuned(folder))
+    tuned = load_tuned(folder)
+    refuse_elsewhere(tuned.problem_sha256 if problem else "", problem, folder)
+    found = find_tuned(entry, tuned)
     if len(found) != 1:
         raise SpecError(f"base must be one policy: {text!r} stands for {len(found)}. Use 'tuned', or name its numbers.")
     return found[0]

@@ -19,7 +19,7 @@ from rlsched.agents.spec import PpoSpec, TrainSpec
 from rlsched.agents.validate import Validation
 from rlsched.envs.problem import PlacementProblem
 from rlsched.envs.windows import fill_problem, time_problem
-from rlsched.errors import SpecError
+from rlsched.errors import PolicyError, SpecError
 from rlsched.evaluate.experiment import PlacementExperiment, experiment_name
 from rlsched.evaluate.inputs import Inputs, read_inputs
 from rlsched.evaluate.kinds import kind_of
@@ -27,6 +27,7 @@ from rlsched.evaluate.metrics import METRICS, Measured
 from rlsched.evaluate.placement import TUNED, TUNED_FILE, load_tuned, open_arena
 from rlsched.evaluate.results import file_sha256, origin
 from rlsched.evaluate.windows import train_tasks
+from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.library.terms import world_facts
 from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.state import State
@@ -34,6 +35,7 @@ from rlsched.sim.world import World
 
 if TYPE_CHECKING:
     from rlsched.agents.course import Outcome
+    from rlsched.agents.pretrained import Pretrained
     from rlsched.cli.train_consolidation import PreparedConsolidation
     from rlsched.cli.train_scaling import PreparedScaling
 
@@ -55,6 +57,8 @@ class Prepared:
         For the record: data with hashes, splits, provenance.
     learned_from : dict
         What must be the same for a training to go on: data, splits, windows, simulation, metric.
+    start : Pretrained, optional
+        A released agent that learning begins at.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Prepared:
     validation: Validation
     facts: dict[str, Any]
     learned_from: dict[str, Any]
+    start: Pretrained | None = None
 
     @property
     def metric(self) -> str:
@@ -75,18 +80,13 @@ class Prepared:
         return self.validation.better
 
     def learn(self, folder: Path, *, resume: bool, progress: Callable[[str], None]) -> Outcome | None:
-        """Train; see :func:`rlsched.agents.train.train`."""
-        from rlsched.agents.train import train
+        """Train; see :class:`rlsched.agents.train.PlacementCourse`."""
+        from rlsched.agents.course import run_course
+        from rlsched.agents.train import PlacementCourse
 
-        return train(
-            self.spec,
-            self.problem,
-            self.validation,
-            folder,
-            resume=resume,
-            facts=self.learned_from,
-            progress=progress,
-        )
+        course = PlacementCourse(self.spec, self.problem, self.validation)
+        course.start = self.start
+        return run_course(course, folder, resume=resume, facts=self.learned_from, progress=progress)
 
     def export(self, path: Path, network: Any, metadata: dict[str, Any]) -> float:
         """Write the policy file; see :func:`rlsched.agents.export.export_policy`."""
@@ -97,7 +97,7 @@ class Prepared:
 
 
 def prepare(
-    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None, start: str = ""
 ) -> Prepared | PreparedScaling | PreparedConsolidation:
     """Read an experiment to learn from; the test split is not touched.
 
@@ -110,30 +110,43 @@ def prepare(
     command : str
         For the record.
     data_root : Path, optional
+    start : str
+        A released agent to begin at, by name, folder or file; none by default.
 
     Raises
     ------
     SpecError
-        A card that breaks a rule, an unknown key, no ``train.toml``, a kind that is not trained.
+        A card that breaks a rule, an unknown key, no ``train.toml``, a kind that is not trained, a tuned
+        heuristic of another problem.
+    PolicyError
+        A released agent of another kind, schema or network.
     """
     from rlsched.cli.train_consolidation import prepare_consolidation
     from rlsched.cli.train_scaling import prepare_scaling
 
     kind = kind_of(card, [one for one in overrides if one.startswith("kind=")])
     if kind == "placement":
-        return prepare_placement(card, overrides, command, data_root)
+        return prepare_placement(card, overrides, command, data_root, start)
     if kind == "scaling":
-        return prepare_scaling(card, overrides, command, data_root)
+        return prepare_scaling(card, overrides, command, data_root, start)
     if kind == "consolidation":
-        return prepare_consolidation(card, overrides, command, data_root)
+        return prepare_consolidation(card, overrides, command, data_root, start)
     raise SpecError(f"{card} is of kind {kind!r}: placement, scaling and consolidation can be trained so far.")
 
 
-def prepare_placement(card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None) -> Prepared:
+def prepare_placement(
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None, start: str = ""
+) -> Prepared:
     """:func:`prepare` for placement."""
     mine, theirs = split_overrides(overrides, TrainSpec, PlacementExperiment)
     experiment = cards.load(PlacementExperiment, card, theirs).spec
-    spec = read_train(card.parent / TRAIN_FILE, mine)
+    began = begin_placement(start, mine) if start else None
+    spec = read_train(card.parent / TRAIN_FILE, mine, experiment.problem_sha256, began)
+    if began is not None and began.policy.fragmentation != experiment.options.fragmentation:
+        raise SpecError(
+            f"{began.path} was trained with fragmentation = {began.policy.fragmentation!r}, and {card} simulates "
+            f"{experiment.options.fragmentation!r}. Set simulation.fragmentation, or train anew, without --from."
+        )
     inputs = read_inputs(experiment, card.parent, data_root)
     facts = {
         "experiment": experiment_name(card),
@@ -149,7 +162,67 @@ def prepare_placement(card: Path, overrides: Sequence[str], command: str, data_r
     problem = training_problem(experiment, spec, inputs)
     facts["world"] = world_facts(problem.world)  # so that the policy file can be asked by itself
     validation = validation_of(experiment, spec, inputs)
-    return Prepared(experiment_name(card), spec, problem, validation, facts, learned_from(experiment, inputs))
+    learned = learned_from(experiment, inputs)
+    if began is not None:
+        facts["from"] = learned["from"] = began.facts
+    return Prepared(experiment_name(card), spec, problem, validation, facts, learned, began)
+
+
+def begin_placement(start: str, mine: Sequence[str]) -> Pretrained:
+    """The released placement agent that learning begins at; what it sees is its own."""
+    from rlsched.agents.export import parity
+    from rlsched.agents.pretrained import open_pretrained
+    from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES
+    from rlsched.policies.learned import load_policy
+
+    began = open_pretrained(start, load_policy, parity)
+    said = began.policy.metadata
+    if (tuple(said["candidate_features"]), tuple(said["global_features"])) != (CANDIDATE_NAMES, GLOBAL_NAMES):
+        raise PolicyError(
+            f"{began.path} is shown {len(said['candidate_features'])} fields of a candidate and "
+            f"{len(said['global_features'])} of the situation, this version shows {len(CANDIDATE_NAMES)} and "
+            f"{len(GLOBAL_NAMES)}: it cannot go on learning here. Train anew, without --from."
+        )
+    own = ("hidden", "prior_scale", *(f"placement.{key}" for key in ObservationSettings.model_fields))
+    refuse_own(mine, own, began.path)
+    return began
+
+
+def refuse_own(mine: Sequence[str], own: Sequence[str], path: Path) -> None:
+    """Refuse ``--set`` of what a released agent brings along.
+
+    Raises
+    ------
+    SpecError
+    """
+    for text in mine:
+        key = ".".join(cards.parse_override(text)[0])
+        if key in own or any(key.startswith(f"{one}.") for one in own):
+            raise SpecError(
+                f"{key} comes from {path}, which was trained with it: leave it out, or train without --from."
+            )
+
+
+def refuse_elsewhere(tuned: str, wanted: str, where: Path) -> None:
+    """Refuse to begin at a heuristic that was tuned for another problem; one that does not say for which passes.
+
+    Parameters
+    ----------
+    tuned, wanted : str
+        Hashes of both problems.
+    where : Path
+        The folder of the experiment.
+
+    Raises
+    ------
+    SpecError
+    """
+    if tuned and tuned != wanted:
+        raise SpecError(
+            f"{where / TUNED_FILE} was tuned for another problem than the card, as it is set here: learning would "
+            f"begin at the wrong place. Tune for this one ('rlsched tune {where.name}', with the same --set), write "
+            "the base's numbers into train.toml, or begin at a released agent with --from."
+        )
 
 
 def learned_from(experiment: PlacementExperiment, inputs: Inputs) -> dict[str, Any]:
@@ -187,8 +260,18 @@ def split_overrides(
     return learn, rest
 
 
-def read_train(path: Path, overrides: Sequence[str]) -> TrainSpec:
+def read_train(path: Path, overrides: Sequence[str], problem: str = "", began: Pretrained | None = None) -> TrainSpec:
     """Read a ``train.toml``; ``placement.prior = "tuned_blend"`` is the blend beside it.
+
+    Parameters
+    ----------
+    path : Path
+    overrides : sequence of str
+    problem : str
+        Hash of the experiment's problem, which the blend has to have been tuned for.
+    began : Pretrained, optional
+        A released agent that learning begins at: what it sees, and its width, are its own, and it does
+        not look ahead again.
 
     Raises
     ------
@@ -202,8 +285,14 @@ def read_train(path: Path, overrides: Sequence[str]) -> TrainSpec:
         )
     values = cards.apply_overrides(cards.read_toml(path), overrides, {})
     placement = values.get("placement")
-    if isinstance(placement, dict) and placement.get("prior") == TUNED:
-        tuned, _ = load_tuned(path.parent / TUNED_FILE)
+    if began is not None:
+        seen = began.policy.settings.model_dump(mode="json")
+        values["placement"] = {**(placement if isinstance(placement, dict) else {}), **seen}
+        values |= {"hidden": began.hidden, "prior_scale": float(began.weights["prior_scale"])}
+        values.pop("lookahead", None)
+    elif isinstance(placement, dict) and placement.get("prior") == TUNED:
+        tuned, told = load_tuned(path.parent / TUNED_FILE)
+        refuse_elsewhere(str(told.get("problem_sha256", "")), problem, path.parent)
         values["placement"] = {"devices": tuned.devices, **placement, "prior": dict(tuned.weights)}
     return cards.validate(TrainSpec, values, str(path))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlsched import spec as cards
 from rlsched.agents.spec import ScalingTrainSpec
-from rlsched.cli.train_inputs import TRAIN_FILE, split_overrides, with_versions
+from rlsched.cli.train_inputs import TRAIN_FILE, refuse_elsewhere, refuse_own, split_overrides, with_versions
 from rlsched.envs.scaling_problem import ScalingProblem
 from rlsched.errors import SpecError
 from rlsched.evaluate.experiment import experiment_name
@@ -24,6 +24,7 @@ from rlsched.rng import stream_seed
 
 if TYPE_CHECKING:
     from rlsched.agents.course import Outcome
+    from rlsched.agents.pretrained import Pretrained
     from rlsched.agents.scaling_course import ScalingValidation
 
 
@@ -39,6 +40,7 @@ class PreparedScaling:
     facts: dict[str, Any]
     learned_from: dict[str, Any]
     forecaster: PooledAr | None
+    start: Pretrained | None = None
 
     metric = "cost_usd"
     better = "down"
@@ -56,6 +58,7 @@ class PreparedScaling:
             resume=resume,
             facts=self.learned_from,
             progress=progress,
+            start=self.start,
         )
 
     def export(self, path: Path, network: Any, metadata: dict[str, Any]) -> float:
@@ -66,14 +69,15 @@ class PreparedScaling:
 
 
 def prepare_scaling(
-    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None
+    card: Path, overrides: Sequence[str], command: str, data_root: Path | None = None, start: str = ""
 ) -> PreparedScaling:
     """:func:`rlsched.cli.train_inputs.prepare` for scaling.
 
     Raises
     ------
     SpecError
-        A card that breaks a rule, an unknown key, no ``train.toml``, a metric that is not the cost.
+        A card that breaks a rule, an unknown key, no ``train.toml``, a metric that is not the cost, a rule
+        tuned for another problem, a world that an agent to begin at was not shown.
     """
     from rlsched.agents.scaling_course import ScalingValidation
 
@@ -87,11 +91,21 @@ def prepare_scaling(
             f"there is no {TRAIN_FILE} in {card.parent}: it says how to learn from that experiment. Copy the one of "
             "scaling-bitbrains and change it."
         )
-    spec = cards.validate(ScalingTrainSpec, cards.apply_overrides(cards.read_toml(path), mine, {}), str(path))
+    values = cards.apply_overrides(cards.read_toml(path), mine, {})
+    began = begin_scaling(start, mine) if start else None
+    if began is not None:
+        moves = began.policy.residual
+        values |= {"base": moves.base.text, "reach": dict(moves.reach), "hidden": began.hidden}
+        values["observation"] = moves.observation.model_dump(mode="json")
+    spec = cards.validate(ScalingTrainSpec, values, str(path))
     inputs = read_inputs(experiment, data_root)
     rule = spec.base.removeprefix(TUNED_PREFIX)
-    base = find_scaling(spec.base) if rule == spec.base else load_tuned(card.parent / TUNED_FILE, rule)[0]
-    check_policy(base, inputs.world)
+    if rule == spec.base:
+        base = find_scaling(spec.base)
+    else:
+        base, told = load_tuned(card.parent / TUNED_FILE, rule)
+        refuse_elsewhere(str(told.get("problem_sha256") or ""), experiment.problem_sha256, card.parent)
+    check_policy(began.policy if began is not None else base, inputs.world)
     residual = Residual(replace(base, name=""), dict(spec.reach), spec.observation)
     look_back = spec.observation.reach
     windows = inputs.windows
@@ -119,4 +133,17 @@ def prepare_scaling(
     learned = {"data": inputs.sha256, "problem_sha256": experiment.problem_sha256, "base": residual.base.text}
     validation = ScalingValidation(inputs.world, windows["validation"], streams)
     name, forecaster = experiment_name(card), inputs.forecaster
-    return PreparedScaling(name, spec, problem, validation, residual, facts, learned, forecaster)
+    if began is not None:
+        facts["from"] = learned["from"] = began.facts
+    return PreparedScaling(name, spec, problem, validation, residual, facts, learned, forecaster, began)
+
+
+def begin_scaling(start: str, mine: Sequence[str]) -> Pretrained:
+    """The released scaling agent that learning begins at; its rule, reach and observation are its own."""
+    from rlsched.agents.export_scaling import scaling_parity
+    from rlsched.agents.pretrained import open_pretrained
+    from rlsched.policies.scaling.learned import load_scaling
+
+    began = open_pretrained(start, load_scaling, lambda net, one: scaling_parity(net, one, len(one.fields)))
+    refuse_own(mine, ("base", "reach", "observation", "hidden"), began.path)
+    return began
