@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 #: Kinds that environments and experiments share; only an environment's card has a table of that name.
 _ENVS = ("placement", "consolidation", "scaling")
+#: Names of cards in an experiment's folder: one that policies run in, one of forecasters, one of their value.
+_CARDS = ("experiment.toml", "forecast.toml", "value.toml")
 #: Of an environment's tables where the output is no terminal.
 _TABLE_WIDTH = 150
 
@@ -90,6 +92,9 @@ def _list(word: str | None, as_json: bool) -> None:
         for name, path in list_assets(kind).items():
             title = read_toml(path if path.is_file() else path / "experiment.toml").get("title", "")
             rows.append({"name": name, "kind": what, "title": str(title)})
+    if word is None:
+        for name, path in sorted(_forecast_cards().items()):
+            rows.append({"name": name, "kind": "forecast", "title": str(read_toml(path).get("question", ""))})
     if as_json:
         typer.echo(json.dumps({"cards": rows}))
         return
@@ -156,7 +161,7 @@ def find_any_card(name: str) -> Path:
 
     path = Path(name)
     if path.is_dir():
-        path = path / "experiment.toml"
+        path = _card_in(path)
     if path.is_file():
         return path
     experiments, datasets, envs = (list_assets(kind) for kind in ("experiments", "traces", "envs"))
@@ -166,10 +171,28 @@ def find_any_card(name: str) -> Path:
         return datasets[name]
     if name in envs:
         return envs[name]
+    forecasts = _forecast_cards()
+    if name in forecasts:
+        return forecasts[name]
     raise SpecError(
         f"no card {name!r}: it is neither a path, nor an experiment, nor a dataset, nor an environment."
-        f"{did_you_mean(name, [*experiments, *datasets, *envs])}"
+        f"{did_you_mean(name, [*experiments, *forecasts, *datasets, *envs])}"
     )
+
+
+def _card_in(folder: Path) -> Path:
+    """The card of an experiment's folder; the first name where there is none."""
+    return next((folder / one for one in _CARDS if (folder / one).is_file()), folder / _CARDS[0])
+
+
+def _forecast_cards() -> dict[str, Path]:
+    """Cards of forecasters and of what they are worth, by the name of their folder."""
+    from rlsched.assets import asset_roots
+
+    found = [
+        path for root in asset_roots("experiments") for file in _CARDS[1:] for path in sorted(root.glob(f"*/{file}"))
+    ]
+    return {path.parent.name: path for path in reversed(found)}  # the first root wins
 
 
 def load_any_card(path: Path, overrides: Sequence[str]) -> Card[Any]:
@@ -190,11 +213,19 @@ def load_any_card(path: Path, overrides: Sequence[str]) -> Card[Any]:
         return loaded
     if "kind" in values:
         return spec.load(spec_of(kind_of(path, overrides)), path, overrides)
+    if "forecasters" in values and "problems" in values:
+        from rlsched.evaluate.forecast_value import ValueSpec
+
+        return spec.load(ValueSpec, path, overrides)
+    if "forecasters" in values and "data" in values:
+        from rlsched.forecast.card import ForecastSpec
+
+        return spec.load(ForecastSpec, path, overrides)
     if "parts" in values or "reader" in values:
         return spec.load(DatasetCard, path, overrides)
     raise SpecError(
-        f"{path} is no card that can be shown: it has neither kind (an experiment, an environment) nor parts or reader "
-        "(a dataset)."
+        f"{path} is no card that can be shown: it has neither kind (an experiment, an environment), nor forecasters "
+        "(an experiment on forecasts), nor parts or reader (a dataset)."
     )
 
 

@@ -28,6 +28,9 @@ FILE = "forecaster.onnx"
 PREFIX = "forecaster-"
 BATCH = 512  # windows of one run; more do not fit the cache
 STALE = 12  # steps without a sample after which a forecast says so
+#: More than twice the request looks like percent; hardly any load learned from was higher.
+LIKELY_SHARE = 2.0
+UNITS = {"share": 1.0, "percent": 100.0}
 MAX_BYTES = 256 * 2**20
 COLUMNS = ("vm", "time", "cores")
 
@@ -89,7 +92,7 @@ class VmForecaster:
             return np.empty((0, len(self.resources), len(self.horizons), len(self.quantiles)), np.float32)
         return out[0] if len(out) == 1 else np.concatenate(out)
 
-    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, frame: pd.DataFrame, units: str | None = None) -> pd.DataFrame:
         """Forecast every VM of a frame, from its newest sample on.
 
         Parameters
@@ -100,6 +103,10 @@ class VmForecaster:
             share of the request, NaN where missing; ``cores``: optional, cores requested. Only the
             newest ``length`` samples of a VM are used. A resource of the model that has no column
             counts as not measured.
+        units : {"share", "percent"}, optional
+            Of the resources, and then of the answer: 1 or 100 is all that was requested. Without it they
+            are shares, and a value above 2 is refused, since it looks like percent; with ``"share"`` any
+            burst is taken as it is.
 
         Returns
         -------
@@ -111,13 +118,16 @@ class VmForecaster:
         Raises
         ------
         TraceError
-            Values negative or infinite, samples off a regular grid, another step than the model's,
-            or a VM with too few samples; names VM, time and value.
+            Values negative or infinite, shares above 2 without ``units``, samples off a regular grid, another
+            step than the model's, or a VM with too few samples; names VM, time and value.
         SpecError
-            A column that is missing or not known.
+            A column that is missing or not known, or unknown ``units``.
         """
         import pandas as pd
 
+        if units is not None and units not in UNITS:
+            raise SpecError(f"units: no unit {units!r} of load.{did_you_mean(str(units), UNITS)}")
+        unit = UNITS[units or "share"]
         given = self._check_columns(list(frame.columns))
         vms = frame["vm"].to_numpy() if "vm" in frame else np.full(len(frame), "vm", object)
         if len(frame) == 0:
@@ -128,6 +138,9 @@ class VmForecaster:
         for r, resource in enumerate(self.resources):
             if resource in given:
                 values[:, r] = pd.to_numeric(frame[resource], errors="raise").to_numpy(np.float64, na_value=np.nan)
+        if units is None:
+            self._look_like_shares(values, vms, seconds)
+        values /= unit
         cores = frame["cores"].to_numpy(np.float64) if "cores" in frame else np.full(len(frame), np.nan)
         names = list(dict.fromkeys(vms.tolist()))
         pasts, contexts, last, notes = [], [], [], []
@@ -138,9 +151,21 @@ class VmForecaster:
             contexts.append(context)
             last.append(newest)
             notes.append(note)
-        answer = self.quantiles_of(np.stack(pasts), np.concatenate(contexts))
+        answer = self.quantiles_of(np.stack(pasts), np.concatenate(contexts)) * np.float32(unit)
         zone = frame["time"].dt.tz if stamped else None
         return self._frame(names, np.array(last), notes, answer, np.stack(pasts), stamped, zone)
+
+    def _look_like_shares(self, values: Any, vms: Any, seconds: Any) -> None:
+        """Refuse what looks like percent."""
+        with np.errstate(invalid="ignore"):
+            high = np.argwhere((values > LIKELY_SHARE) & np.isfinite(values))
+        if high.size:
+            row, r = high[0]
+            raise TraceError(
+                f"{self.resources[r]} must be a share of the request, 1 for all of it: got {values[row, r]:g} at "
+                f"second {seconds[row]} of VM {vms[row]!r} (and {len(high) - 1} more above {LIKELY_SHARE:g}), which looks "
+                "like percent. Pass units='percent', or units='share' if it did burst that far."
+            )
 
     def _check_columns(self, columns: list[str]) -> set[str]:
         known = (*COLUMNS, *self.resources)

@@ -125,6 +125,29 @@ def test_a_bad_frame_is_explained(tiny, change, error, words):
         tiny[1].predict(change(frame_of()))
 
 
+def test_percent_is_refused_unless_it_is_named(tiny):
+    _, model = tiny
+    percent = frame_of(cpu_share=np.linspace(10, 50, 40))
+    with pytest.raises(
+        TraceError, match=r"cpu_share must be a share .* got 10 .* of VM 'vm' \(and 39 more .* units='percent'"
+    ):
+        model.predict(percent)
+    quantiles = [f"q{q:g}" for q in model.quantiles]
+    named = model.predict(percent, units="percent")
+    np.testing.assert_allclose(named[quantiles], 100 * model.predict(frame_of())[quantiles], rtol=1e-4)
+    with pytest.raises(SpecError, match="Did you mean 'percent'"):
+        model.predict(percent, units="percnt")
+
+
+def test_a_burst_passes_when_it_is_said_to_be_a_share(tiny):
+    _, model = tiny
+    burst = frame_of(cpu_share=np.append(np.linspace(0.1, 0.5, 39), 2.5))
+    with pytest.raises(TraceError, match="looks like percent"):
+        model.predict(burst)
+    assert np.isfinite(model.predict(burst, units="share")["q0.5"]).all()
+    assert np.isfinite(model.predict(frame_of(cpu_share=np.linspace(0.5, 2.0, 40)))["q0.5"]).all()  # up to 2 is taken
+
+
 def test_a_file_of_another_kind_or_schema_is_refused(tiny, tmp_path):
     import onnx
 
