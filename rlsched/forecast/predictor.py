@@ -163,8 +163,8 @@ class VmForecaster:
             row, r = high[0]
             raise TraceError(
                 f"{self.resources[r]} must be a share of the request, 1 for all of it: got {values[row, r]:g} at "
-                f"second {seconds[row]} of VM {vms[row]!r} (and {len(high) - 1} more above {LIKELY_SHARE:g}), which looks "
-                "like percent. Pass units='percent', or units='share' if it did burst that far."
+                f"second {seconds[row]} of VM {vms[row]!r} (and {len(high) - 1} more above {LIKELY_SHARE:g}), which "
+                "looks like percent. Pass units='percent', or units='share' if it did burst that far."
             )
 
     def _check_columns(self, columns: list[str]) -> set[str]:
