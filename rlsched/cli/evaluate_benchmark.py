@@ -93,6 +93,54 @@ def write_all(place: Path, card: str | None = None) -> dict[str, Any]:
     return document
 
 
+def report_benchmark(place: Path, format_: str, out: Path | None, *, as_json: bool) -> None:
+    """Rebuild the page of a benchmark, finished or not, or write its tables.
+
+    Parameters
+    ----------
+    place : Path
+        The benchmark's folder.
+    format_ : {"html", "md", "csv", "parquet"}
+    out : Path, optional
+        Folder to write to; the benchmark's own by default.
+    as_json : bool
+
+    Raises
+    ------
+    SpecError
+        Parts of different cards; a folder that cannot be written.
+    """
+    from rlsched.evaluate.benchmark_document import collect, parts_of_folder
+    from rlsched.evaluate.results import REPORT_HTML, REPORT_MD, TABLES
+    from rlsched.report.benchmark import render_benchmark, render_benchmark_markdown, tables_of_benchmark
+    from rlsched.report.export import write_tables
+    from rlsched.traces.store import replacing
+
+    where = out or place
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"cannot write to {where}: {error.strerror}. Name another folder with --out.") from None
+    if format_ == "html" and out is None:
+        document = write_all(place)
+        said = f"The report is in {place / REPORT_HTML}."
+    else:
+        parts = parts_of_folder(place)
+        document = collect(place, parts)
+        if format_ in ("csv", "parquet"):
+            written = write_tables(document, where / TABLES, format_, tables_of_benchmark(document))
+            said = f"{len(written)} tables are in {where / TABLES}."
+        else:
+            md = format_ == "md"
+            page = render_benchmark_markdown(document, parts) if md else render_benchmark(document, parts, place)
+            file = where / (REPORT_MD if md else REPORT_HTML)
+            with replacing(file) as temporary:
+                temporary.write_text(page, encoding="utf-8")
+            said = f"The report is in {file}."
+    _print(document, as_json=as_json)
+    typer.echo(said, err=True)
+
+
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
     from rich.console import Console
 

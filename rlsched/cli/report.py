@@ -22,16 +22,21 @@ def report(
     """Rebuild the report of a run from its results, and print the table.
 
     html writes report.html, md report.md, csv and parquet a folder tables/ with one file a table. Several runs of
-    one experiment, on the same problem and windows, become one report; --out says where.
+    one experiment, on the same problem and windows, become one report; --out says where. Of a benchmark that has
+    not finished, the page says what is missing.
 
     Examples: rlsched report runs/placement-demo
 
     rlsched report runs/placement-demo --format csv
 
+    rlsched report runs/benchmark
+
     rlsched report runs/heuristics runs/agents --out runs/together
     """
     from rlsched.cli.evaluate import print_document
+    from rlsched.cli.evaluate_benchmark import report_benchmark
     from rlsched.errors import SpecError, did_you_mean
+    from rlsched.evaluate.benchmark_document import is_benchmark
     from rlsched.evaluate.join import join_documents
     from rlsched.evaluate.results import LEDGER, REPORT_HTML, REPORT_MD, TABLES, check_out, load_document, write_run
     from rlsched.report.export import write_tables
@@ -44,6 +49,11 @@ def report(
     for folder in folders:
         if not folder.is_dir():
             raise SpecError(f"a run's folder is needed: {folder} is not one. Name the --out of an evaluation.")
+    if any(is_benchmark(folder) for folder in folders):
+        if len(folders) > 1:
+            raise SpecError("a benchmark is reported on its own: name its folder alone.")
+        report_benchmark(folders[0], format_, out, as_json=as_json)
+        return
     documents = [load_document(folder) for folder in folders]
     document = documents[0] if len(documents) == 1 else join_documents(documents, [str(one) for one in folders])
     if out is None and len(folders) > 1:

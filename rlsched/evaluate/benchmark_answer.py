@@ -28,8 +28,10 @@ def benchmark_answer(document: Document) -> list[str]:
     problems = document["problems"]
     told = [one for one in problems if one["contests"]]
     missing = _missing(document)
-    if not told:
+    if not problems:
         return ["No problem has finished yet, so nobody is said to have won.", *missing]
+    if not told:
+        return ["In no finished problem do two of textbook, published, tuned and learned policies meet.", *missing]
     split = document["provenance"]["split"]
     lines = [_contest(told, "learned", "tuned", split, len(problems))]
     lines += [line for against in ("published", "textbook") if (line := _contest(told, "learned", against, "", 0))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rlsched.evaluate.benchmark_answer import benchmark_answer, show_gain
 from rlsched.evaluate.benchmark_document import CLASSES, Part
 from rlsched.evaluate.results import LEDGER, Document
 from rlsched.report.html import PROBLEM, SCRIPT, context, environment
+from rlsched.report.markdown import render_markdown, safe, table
 from rlsched.report.tables import heading
 
 _SIGN = {"better": "▲", "worse": "▼", "no difference shown": "="}
@@ -166,3 +168,50 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         ("page made on", ", ".join(f"{name} {value}" for name, value in p["machine"].items())),
     ]
     return [(name, str(value)) for name, value in facts]
+
+
+def tables_of_benchmark(document: Document) -> dict[str, list[dict[str, Any]]]:
+    """Name → rows, each table that has any: ``classes, contests, generality, summary, verdicts, rows``."""
+    problems = document["problems"]
+    found: dict[str, list[dict[str, Any]]] = {
+        "classes": [
+            {"experiment": one["experiment"], "metric": one["main_metric"], "class": role, **entry}
+            for one in problems
+            for role, entry in one["classes"].items()
+        ],
+        "contests": [{"experiment": one["experiment"], **contest} for one in problems for contest in one["contests"]],
+        **{name: document[name] for name in ("generality", "summary", "verdicts", "rows")},
+    }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def render_benchmark_markdown(document: Document, parts: Sequence[Part]) -> str:
+    """The page as Markdown, without pictures: over all, other sizes and loads, then each problem's own report."""
+    p = document["provenance"]
+    first, *rest = benchmark_answer(document)
+    out = [f"# {safe(p['title'])}", "", f"**{safe(first)}**", ""]
+    out += [line for text in rest for line in (safe(text), "")]
+    rows = overall_rows(document)
+    if rows:
+        cells = [[row["experiment"], *map(_cell, row["cells"]), str(row["windows"])] for row in rows]
+        out += ["## Over all", "", *table(["problem", *CLASSES, "windows"], cells)]
+    for one in generality_tables(document):
+        lines = [
+            [row["label"], *("–" if cell is None else " ".join(filter(None, cell.values())) for cell in row["cells"])]
+            for row in one["rows"]
+        ]
+        title = f"## Other sizes and loads, {safe(one['experiment'])}: {safe(one['metric'])}"
+        out += [title, "", *table(["size or load", *one["policies"]], lines)]
+    out += [f"- {safe(name)}: {safe(value)}" for name, value in _facts(document)] + [""]
+    for part in parts:
+        if part.document is not None and not part.variant:
+            out += [re.sub(r"^#", "##", line) for line in render_markdown(part.document).split("\n")]
+    return "\n".join(out)
+
+
+def _cell(cell: dict[str, Any] | None) -> str:
+    if cell is None:
+        return "–"
+    mark = cell["mark"]
+    told = f"; {mark['sign']} {mark['word']} {mark['gain']} against {mark['against']}" if mark else ""
+    return f"{cell['policy']} {cell['value']} {cell['interval']}{told}"

@@ -51,7 +51,7 @@ def tables_of(document: Document) -> dict[str, Rows]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-def write_tables(document: Document, folder: Path, kind: str) -> list[Path]:
+def write_tables(document: Document, folder: Path, kind: str, tables: Mapping[str, Rows] | None = None) -> list[Path]:
     """Write every table into a folder, one file each; those of an earlier time are replaced.
 
     Parameters
@@ -61,6 +61,8 @@ def write_tables(document: Document, folder: Path, kind: str) -> list[Path]:
         Made where it is not there.
     kind : {"csv", "parquet"}
         CSV has an empty field for what is not known.
+    tables : mapping of str to list of dict, optional
+        Instead of :func:`tables_of`.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def write_tables(document: Document, folder: Path, kind: str) -> list[Path]:
     out = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in tables_of(document).items():
+        for name, rows in (tables_of(document) if tables is None else tables).items():
             path = folder / f"{name}.{kind}"
             with replacing(path) as temporary:
                 (_write_csv if kind == "csv" else _write_parquet)(rows, temporary)

@@ -25,11 +25,11 @@ def render_markdown(document: Document) -> str:
     The same document gives the same text. What a user wrote is escaped, so that it stays text.
     """
     provenance = document["provenance"]
-    out = [f"# {_safe(provenance.get('title') or document['experiment'])}", ""]
+    out = [f"# {safe(provenance.get('title') or document['experiment'])}", ""]
     if provenance.get("question"):
-        out += [_safe(provenance["question"]), ""]
+        out += [safe(provenance["question"]), ""]
     first, *rest = answer(document)
-    out += [f"**{_safe(first)}** {' '.join(map(_safe, rest))}".strip(), ""]
+    out += [f"**{safe(first)}** {' '.join(map(safe, rest))}".strip(), ""]
     opponents, marks = verdict_matrix(document)
     if opponents:
         out += ["## Verdicts", "", "▲ better, ▼ worse, = no difference shown; the row against the column.", ""]
@@ -38,21 +38,21 @@ def render_markdown(document: Document) -> str:
             [_named(document, name), *("" if mark is None else f"{mark.sign} {mark.detail}" for mark in row)]
             for name, row in marks.items()
         ]
-        out += _table(["policy", *heads], cells)
+        out += table(["policy", *heads], cells)
     columns = metric_columns(document)
     rows = [
         [_named(document, name), *(" ".join(part for part in one.cells[name] if part) for one in columns)]
         for name in table_rows(document)
     ]
-    out += ["## All policies", "", *_table(["policy", *(one.heading for one in columns)], rows)]
+    out += ["## All policies", "", *table(["policy", *(one.heading for one in columns)], rows)]
     for parts in parts_of(document):
         shown = [[name, *(f"{value:,.1f}" for value in row)] for name, row in parts.rows.items()]
-        out += [f"## {_safe(parts.title)} [{parts.unit}]", "", *_table(["policy", *parts.labels], shown)]
+        out += [f"## {safe(parts.title)} [{parts.unit}]", "", *table(["policy", *parts.labels], shown)]
     out += _worst(document)
     out += ["## How it was made", ""]
     if provenance.get("command"):
         out += ["```", provenance["command"], "```", ""]
-    return "\n".join([*out, *(f"- {_safe(name)}: {_safe(value)}" for name, value in facts_of(document)), ""])
+    return "\n".join([*out, *(f"- {safe(name)}: {safe(value)}" for name, value in facts_of(document)), ""])
 
 
 def _worst(document: Document) -> list[str]:
@@ -73,7 +73,7 @@ def _worst(document: Document) -> list[str]:
         tasks = "" if one["tasks"] is None else f"{one['tasks']:,}"
         rows.append([one["window"], tasks, show_value(metric, mine), *gaps])
     head = ["window", "tasks", first, *(f"{name} ({first} minus it)" for name in others)]
-    return [f"## Worst windows of {_safe(first)}: {metric_label(metric)}", "", *_table(head, rows)]
+    return [f"## Worst windows of {safe(first)}: {metric_label(metric)}", "", *table(head, rows)]
 
 
 def _named(document: Document, policy: str) -> str:
@@ -81,16 +81,17 @@ def _named(document: Document, policy: str) -> str:
     return f"{policy} ({role})" if role else policy
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table and an empty one; cells are escaped."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     return [*("| " + " | ".join(map(_cell, line)) + " |" for line in (*lines, *rows)), ""]
 
 
 def _cell(text: str) -> str:
-    return text if text in ("---", "---:") else _safe(text)
+    return text if text in ("---", "---:") else safe(text)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """A user's text, which must not become markup."""
     for sign in "\\`*_<>|#":
         text = text.replace(sign, "\\" + sign)
