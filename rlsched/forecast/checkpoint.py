@@ -56,7 +56,7 @@ def put_weights(module: torch.nn.Module, arrays: Arrays, path: Path | str = "the
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
     except RuntimeError as error:
         raise SpecError(
-            f"{path} holds another network than the card describes: {str(error).splitlines()[-1].strip()}."
+            f"{path} holds another network than the card describes: {str(error).splitlines()[-1].strip().rstrip('.')}."
         ) from None
 
 
