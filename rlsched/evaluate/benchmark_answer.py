@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,9 +51,9 @@ def _contest(problems: Sequence[Mapping[str, Any]], role: str, against: str, spl
     if split:
         there = f"{n} problem{'s' if n != 1 else ''} on {'held-out' if split == 'test' else split} data"
         if not found:
-            return f"{there}; a learned policy and a tuned one meet in none of them."
-        few = f"{len(found)} of {there}" if len(found) < n else there
-        head = f"{few}: "
+            return f"Of {there}, a learned policy and a tuned heuristic meet in none."
+        few = f"{len(found)} of {there}"
+        head = f"A learned policy and a tuned heuristic meet in {few}: "
     if not found:
         return ""
     if role == "learned":
@@ -67,9 +68,15 @@ def _counted(found: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     for word, verdict in (("better", BETTER), ("worse", WORSE), ("not shown to differ", NO_DIFFERENCE)):
         those = [(name, one) for name, one in found if one["verdict"] == verdict]
         if those:
-            listed = ", ".join(f"{name} {show_gain(one)}" for name, one in those)
+            listed = ", ".join(f"{name} {show_gain(one)}{_could(one)}" for name, one in those)
             parts.append(f"{word} in {len(those)} ({listed})")
     return "; ".join(parts)
+
+
+def _could(one: Mapping[str, Any]) -> str:
+    """What could have been shown, where nothing was."""
+    could = one.get("detectable_pct")
+    return f", where ±{could:.2g} % could have been shown" if one["verdict"] == NO_DIFFERENCE and could else ""
 
 
 def show_gain(one: Mapping[str, Any]) -> str:
@@ -79,7 +86,19 @@ def show_gain(one: Mapping[str, Any]) -> str:
     text = f"{one['gain_pct']:+.{_places(one)}f} %"
     if one["gain_low"] is not None:
         text += f" [{one['gain_low']:.{_places(one)}f}, {one['gain_high']:.{_places(one)}f}]"
-    return text.replace("-", "−")
+    return _ZERO.sub(lambda found: found[0].lstrip("+-"), text).replace("-", "−")
+
+
+#: A zero with a sign before it.
+_ZERO = re.compile(r"(?<![\d.])[+-]0\.0+(?!\d)")
+
+
+def short_commit(commit: str | None) -> str:
+    """The first nine digits, and whether there were changes; "unknown" outside a checkout."""
+    if not commit:
+        return "unknown"
+    head, plus, changes = commit.partition("+")
+    return f"{head[:9]}{plus}{changes}"
 
 
 def _places(one: Mapping[str, Any]) -> int:
@@ -130,7 +149,6 @@ def _missing(document: Document) -> list[str]:
     if p["left_out"]:
         lines.append("Not asked for: " + "; ".join(f"{name} ({why})" for name, why in p["left_out"].items()) + ".")
     if len(p["commits"]) > 1:
-        lines.append(
-            f"The parts were made by {len(p['commits'])} versions of the code: {', '.join(map(str, p['commits']))}."
-        )
+        made = ", ".join(map(short_commit, p["commits"]))
+        lines.append(f"The parts were made by {len(p['commits'])} versions of the code: {made}.")
     return lines

@@ -26,10 +26,13 @@ class Variant(Spec):
         What tables call it: ``364 machines``.
     set : list of str
         ``key=value`` over the experiment's card.
+    about_s : float, optional
+        As of an experiment; a quarter of its by default.
     """
 
     label: str = Field(min_length=1)
     set: tuple[str, ...] = Field(min_length=1)
+    about_s: float | None = Field(default=None, gt=0)
 
 
 class Entry(Spec):
@@ -188,12 +191,13 @@ def jobs_of(spec: BenchmarkExperiment, folder: Path) -> list[Job]:
             faults.append(f"two experiments are called {name!r}: rename the folder of one.")
             continue
         out.append(Job(name, name, card, overrides, "", entry.about_s))
+        about = {one.label: one.about_s or entry.about_s / 4 for one in entry.generality}
         for label, each in changed.items():
             where = f"{name}@{_SAFE.sub('-', label).strip('-')}"
             if where in {job.name for job in out}:
                 faults.append(f"variants {label!r} and another of {name} would share a folder: rename one.")
                 continue
-            out.append(Job(where, name, card, each, label, entry.about_s / 4))
+            out.append(Job(where, name, card, each, label, about[label]))
     if faults:
         head = f"{len(faults)} problems with experiments:" if len(faults) > 1 else ""
         raise SpecError("\n  ".join([head, *faults]) if head else faults[0])

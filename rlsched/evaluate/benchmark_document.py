@@ -13,15 +13,14 @@ from typing import Any
 from rlsched.errors import SpecError
 from rlsched.evaluate.answer import leader_of
 from rlsched.evaluate.benchmark import FINISHED, PARTS, STATE, UNITS, WAITING, finished_part
+from rlsched.evaluate.classes import classes_of
 from rlsched.evaluate.metrics import find_metric
 from rlsched.evaluate.results import CARD_COPY, REPORT_HTML, RESULTS_JSON, Document, dump, origin, seal
 
-#: Who takes part as what, in the order of tables.
-CLASSES = ("textbook", "published", "tuned", "learned")
 #: Which class is held against which.
 PAIRS = (
     ("learned", "tuned"), ("learned", "published"), ("learned", "textbook"),
-    ("tuned", "published"), ("tuned", "textbook"),
+    ("tuned", "published"), ("tuned", "textbook"), ("published", "tuned"), ("textbook", "tuned"),
 )  # fmt: skip
 
 
@@ -234,34 +233,6 @@ def problem_of(document: Document) -> dict[str, Any]:
     return out
 
 
-def classes_of(document: Document) -> dict[str, str]:
-    """Class → policy: the references by their roles, and the learned one with the best mean."""
-    p = document["provenance"]
-    there = {row["policy"] for row in document["rows"]}
-    out = {role: name for role, name in p.get("references", {}).items() if name in there}
-    metric = find_metric(p.get("main_metric") or "")
-    means = {
-        one["policy"]: one["mean"]
-        for one in document["summary"]
-        if metric is not None and one["metric"] == metric.name and one["mean"] is not None
-    }
-    learned = [name for name in learned_in(document) if name in means]
-    if learned and metric is not None:
-        sign = 1.0 if metric.better == "down" else -1.0
-        out["learned"] = min(learned, key=lambda name: sign * means[name])
-    return {role: out[role] for role in CLASSES if role in out}
-
-
-def learned_in(document: Document) -> list[str]:
-    """Names of the trained policies of a run, of whichever kind."""
-    p = document["provenance"]
-    there = list(dict.fromkeys(row["policy"] for row in document["rows"]))
-    trained = {one["name"] for one in p.get("policies", []) if {"metadata", "trained"} & set(one)} | set(
-        p.get("agents", {})
-    )
-    return [name for name in there if name in trained]
-
-
 def variant_rows(part: Part) -> list[dict[str, Any]]:
     """Generality: a line a policy of the class on this part, and its contest with the tuned one.
 
@@ -276,10 +247,9 @@ def variant_rows(part: Part) -> list[dict[str, Any]]:
     assert document is not None  # only finished parts are asked
     problem = problem_of(document)
     against = {one["role"]: one for one in problem["contests"] if one["against"] == "tuned"}
-    turned = {one["against"]: _turn_gain(one) for one in problem["contests"] if one["role"] == "tuned"}
     rows = []
     for role, one in problem["classes"].items():
-        contest = against.get(role) or turned.get(role) or {}
+        contest = against.get(role, {})
         rows.append(
             {
                 "experiment": part.experiment,
@@ -325,15 +295,4 @@ def _turned(one: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "ci_low": None if high is None else -high,
         "ci_high": None if low is None else -low,
         "verdict": _OTHER.get(one["verdict"], one["verdict"]),
-    }
-
-
-def _turn_gain(one: Mapping[str, Any]) -> dict[str, Any]:
-    """The same contest from the opponent's side; still in percent of the mean of the one it was told of."""
-    low, high = one["gain_low"], one["gain_high"]
-    return {
-        "verdict": _OTHER.get(one["verdict"], one["verdict"]),
-        "gain_pct": -one["gain_pct"],
-        "gain_low": None if high is None else -high,
-        "gain_high": None if low is None else -low,
     }

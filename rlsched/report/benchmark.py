@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rlsched.evaluate.answer import metric_label, show_interval, show_value
-from rlsched.evaluate.benchmark_answer import benchmark_answer, show_gain
-from rlsched.evaluate.benchmark_document import CLASSES, Part
+from rlsched.evaluate.benchmark_answer import benchmark_answer, short_commit, show_gain
+from rlsched.evaluate.benchmark_document import Part
+from rlsched.evaluate.classes import CLASSES
 from rlsched.evaluate.results import LEDGER, Document
 from rlsched.report.html import PROBLEM, SCRIPT, context, environment
 from rlsched.report.markdown import render_markdown, safe, table
@@ -84,16 +85,9 @@ def overall_rows(document: Document) -> list[dict[str, Any]]:
                 continue
             against = "published" if name == "tuned" else "tuned"
             contest = contests.get((name, against))
-            turned = contests.get((against, name))
             mark = None
             if contest is not None:
                 mark = {"word": contest["verdict"], "gain": show_gain(contest), "against": contest["opponent"]}
-            elif turned is not None:
-                word = {"better": "worse", "worse": "better"}.get(turned["verdict"], turned["verdict"])
-                low, high = turned["gain_low"], turned["gain_high"]
-                gain = {"gain_pct": -turned["gain_pct"], "gain_low": None if high is None else -high,
-                        "gain_high": None if low is None else -low}  # fmt: skip
-                mark = {"word": word, "gain": show_gain(gain), "against": turned["policy"]}
             cells.append(
                 {
                     "policy": entry["policy"],
@@ -161,7 +155,7 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         ("overrides", ", ".join(p["set"]) or "none"),
         ("card, SHA-256", p["card_sha256"]),
         ("runs finished", f"{done} of {len(p['parts'])}"),
-        ("commits of the parts", ", ".join(str(one) for one in p["commits"])),
+        ("commits of the parts", ", ".join(short_commit(one) for one in p["commits"])),
         ("seconds, all parts added up", f"{p['seconds']:,.0f}"),
         ("processor time, s", f"{p['cpu_s']:,.0f}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in p["versions"].items())),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rlsched.evaluate.answer import metric_label, show_interval, show_value
 from rlsched.evaluate.benchmark_answer import benchmark_answer, show_gain
-from rlsched.evaluate.benchmark_document import CLASSES
+from rlsched.evaluate.classes import CLASSES
 from rlsched.evaluate.results import Document
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from rlsched.evaluate.benchmark import (
     write_state,
 )
 from rlsched.evaluate.benchmark_answer import benchmark_answer
-from rlsched.evaluate.benchmark_document import collect, learned_in, parts_of_folder, problem_of
+from rlsched.evaluate.benchmark_document import collect, parts_of_folder, problem_of
 from rlsched.evaluate.benchmark_processes import run_jobs, share_of
+from rlsched.evaluate.classes import learned_in
 from rlsched.evaluate.keep import Units
 from rlsched.evaluate.kinds import run_experiment
 from rlsched.evaluate.results import LEDGER, load_document
@@ -90,7 +91,7 @@ def test_parts_are_kept_and_told_together(card: Path, tmp_path: Path) -> None:
     assert [{k: v for k, v in row.items() if k not in ("experiment", "variant")} for row in mine] == alone["rows"]
     assert {one["variant"] for one in document["generality"] if one["experiment"] == "a"} == {"", "three machines"}
     answer = " ".join(benchmark_answer(document))
-    assert "a learned policy and a tuned one meet in none of them" in answer
+    assert "Of 2 problems on held-out data, a learned policy and a tuned heuristic meet in none." in answer
     assert "Not asked for: c (left out: it is optional" in answer
     # Every run on a test split is one line of the ledger, variants too.
     assert len((out / LEDGER).read_text().splitlines()) == 3
