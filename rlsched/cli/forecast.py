@@ -121,7 +121,7 @@ def export(
     experiment: CardName,
     to: Annotated[Path, typer.Option(help="Folder that gets forecaster.onnx and training.json.")],
     forecaster: Annotated[
-        str, typer.Option(help="A trained network; that with the best validation loss by default.")
+        str, typer.Option(help="A trained network; the best in validation, mean of seeds, by default.")
     ] = "",
     set_: Sets = None,
     out: Runs = None,
@@ -129,7 +129,8 @@ def export(
 ) -> None:
     """Write a trained network as an ONNX file that needs numpy and onnxruntime only.
 
-    Without --forecaster, validation chooses among the networks and seeds that were trained.
+    Without --forecaster, validation chooses among the networks that were trained, by the mean over their
+    seeds, and then among the seeds.
 
     Examples: rlsched forecast export forecast-vm --to agents/forecaster-vm
     """
@@ -137,8 +138,10 @@ def export(
 
     card, name, place = _open(experiment, set_, out)
     record = release(card.spec, name, place, to, forecaster, data)
-    for line in record["validation"]:
-        typer.echo(f"{line['forecaster']:<12} seed {line['seed']}: validation wql {line['wql']:.4f}")
+    for line in record["candidates"]:
+        typer.echo(f"{line['forecaster']:<12} validation wql {line['wql']:.4f}, mean of {line['seeds']} seeds")
+    for line in record["not_candidates"]:
+        typer.echo(f"{line['forecaster']:<12} validation wql {line['wql']:.4f}, left out: {line['why']}")
     typer.echo(f"Wrote {record['forecaster']} seed {record['seed']} to {to}: {record['bytes']:,} bytes.")
 
 

@@ -14,11 +14,27 @@ from rlsched.forecast.predictor import FILE, load_forecaster
 from rlsched.forecast.rivals import build, is_trained
 from rlsched.forecast.train import NetworkForecaster
 
+#: Trained forecasters that are never exported, and why.
+NO_FILE = {
+    "boosted": "hundreds of trees are asked for every resource and horizon by itself, which takes longer than 2 s for "
+    "10,000 VMs (docs/forecast.md)",
+}
+
+
+def mean_by_forecaster(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Validation loss of each forecaster over its seeds, lowest mean first."""
+    names = list(dict.fromkeys(one["forecaster"] for one in records))
+    losses = {name: [one["validation_wql"] for one in records if one["forecaster"] == name] for name in names}
+    out = [{"forecaster": name, "wql": sum(x) / len(x), "seeds": len(x)} for name, x in losses.items()]
+    return sorted(out, key=lambda one: one["wql"])
+
 
 def release(
     spec: ForecastSpec, name: str, runs: Path, to: Path, wanted: str = "", data: str | Path | None = None
 ) -> dict[str, Any]:
-    """Export the trained network with the lowest validation loss, or a named one's best seed.
+    """Export the network with the lowest validation loss in the mean over its seeds, or a named one: its best seed.
+
+    Boosted trees are candidates in the record, but no file: ``NO_FILE`` says why.
 
     Parameters
     ----------
@@ -44,22 +60,23 @@ def release(
     """
     material = run.gather(spec, ("train", "validation"), data)
     found = []
+    others = []
     for one in run.names_of(spec):
-        if not is_trained(spec, one) or (wanted and one != wanted):
+        if not is_trained(spec, one):
             continue
         forecaster = build(spec, one)
-        if not isinstance(forecaster, NetworkForecaster) or forecaster.network.point:
-            continue
+        exportable = isinstance(forecaster, NetworkForecaster) and not forecaster.network.point
         for seed in range(spec.training.seeds):
             record = run.read_record(runs / one / f"seed-{seed}")
             if record is not None:
                 run.check_same(record, {"made_from": run.fingerprint(material, one)}, runs / one / f"seed-{seed}")
-                found.append(record)
+                (found if exportable and wanted in ("", one) else others).append(record)
     if not found:
         raise SpecError(
             f"no trained network{f' {wanted!r}' if wanted else ''} in {runs}. Run 'rlsched forecast train' first."
         )
-    best = min(found, key=lambda one: one["validation_wql"])
+    chosen = mean_by_forecaster(found)[0]["forecaster"]
+    best = min((one for one in found if one["forecaster"] == chosen), key=lambda one: one["validation_wql"])
     forecaster = build(spec, best["forecaster"])
     assert isinstance(forecaster, NetworkForecaster)
     forecaster.restore(runs / best["forecaster"] / f"seed-{best['seed']}")
@@ -85,6 +102,10 @@ def release(
         "sha256": model.sha256,
         "validation": [
             {"forecaster": one["forecaster"], "seed": one["seed"], "wql": one["validation_wql"]} for one in found
+        ],
+        "candidates": mean_by_forecaster(found),
+        "not_candidates": [
+            {**one, "why": NO_FILE.get(one["forecaster"], "not asked for")} for one in mean_by_forecaster(others)
         ],
     }
     run.write_json(to / "training.json", record)

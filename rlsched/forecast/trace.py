@@ -55,7 +55,7 @@ def forecast_trace(
     SpecError
         Another step than the model's, an unknown resource, or a demand without ``unit``.
     TraceError
-        Series off the grid, or a unit that is not positive.
+        Series off the grid, values negative or infinite, or a unit that is not positive.
     """
     about = resource if resource is not None else model.resources[0]
     if about not in model.resources:
@@ -66,6 +66,14 @@ def forecast_trace(
             "Average the trace onto that step first."
         )
     values, first, start_s, cores = _columns(model, trace, about)
+    bad = np.argwhere(np.isinf(values) | (values < 0))
+    if bad.size:
+        row, tick, column = bad[0]
+        raise TraceError(
+            f"{model.resources[column]} must be >= 0 and finite, or missing: got {values[row, tick, column]} at "
+            f"tick {tick} of series {_name(trace, int(row))!r} (and {len(bad) - 1} more). Fix the sample, or set it to "
+            "NaN."
+        )
     scale = _units(trace, unit, len(values))
     values = (values / scale[:, None, None]).astype(np.float32)
     place = None
@@ -114,6 +122,10 @@ def _columns(model: VmForecaster, trace: Usage | Demand, about: str) -> tuple[F3
         first = np.isfinite(trace.rate).argmax(axis=1)
         start, cores = trace.start_s, np.full(len(values), np.nan, np.float32)
     return values, first, start + int(trace.meta.get("time_origin_s") or 0), cores
+
+
+def _name(trace: Usage | Demand, row: int) -> str:
+    return str(trace.series_id[row] if isinstance(trace, Usage) else trace.service_id[row])
 
 
 def _units(trace: Usage | Demand, unit: npt.NDArray[Any] | None, count: int) -> npt.NDArray[np.float64]:

@@ -220,3 +220,19 @@ def test_a_demand_needs_a_unit_and_scales_with_it(tiny):
     np.testing.assert_allclose(10 * one, ten, rtol=1e-4)
     with pytest.raises(SpecError, match="step must be the 300 s"):
         forecast_trace(model, Demand(np.array(["web"]), 0, 60, rate), unit=np.array([100.0]))
+
+
+@pytest.mark.parametrize("bad", [-0.5, np.inf])
+def test_a_trace_with_a_negative_or_infinite_sample_is_refused(tiny, bad):
+    values = np.full((2, 60), 0.3)
+    values[1, 7] = bad
+    with pytest.raises(TraceError, match=f"cpu_share must be >= 0 and finite.* got {bad} at tick 7 of series"):
+        forecast_trace(tiny[1], usage_of(values))
+
+
+def test_a_series_without_a_sample_has_no_forecast_and_a_constant_one_is_forecast(tiny):
+    values = np.full((2, 60), 0.3)
+    values[1] = np.nan
+    table = forecast_trace(tiny[1], usage_of(values)).values
+    assert np.isfinite(table[0, 1:]).all()
+    assert np.isnan(table[1]).all()
