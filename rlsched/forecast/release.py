@@ -59,8 +59,8 @@ def release(
         Nothing trained is there, or the windows differ from those of the training.
     """
     material = run.gather(spec, ("train", "validation"), data)
-    found = []
-    others = []
+    found: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for one in run.names_of(spec):
         if not is_trained(spec, one):
             continue
