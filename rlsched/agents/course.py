@@ -301,7 +301,7 @@ def _validate(memory: _Memory, network: Any, course: Course, tell: Progress, sta
 def _stage(entry: dict[str, Any]) -> str:
     if entry["stage"] == PPO:
         return f"after {entry['rollouts']} rollouts"
-    return "of checkpoint 0, untrained" if entry["stage"] == PRIOR else "after looking ahead"
+    return "of checkpoint 0" if entry["stage"] == PRIOR else "after looking ahead"
 
 
 def _save(file: Path, model: Any, env: Any, memory: _Memory, course: Course) -> None:

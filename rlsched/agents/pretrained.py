@@ -18,7 +18,7 @@ import torch
 
 from rlsched.assets import find_asset
 from rlsched.errors import PolicyError
-from rlsched.policies.learned import FILE
+from rlsched.policies.learned import FILE, kind_of
 
 Arrays = dict[str, npt.NDArray[Any]]
 #: Largest difference between the network's answers and the file's that is only rounding.
@@ -120,12 +120,16 @@ def read_weights(path: Path) -> Arrays:
     return out
 
 
-def open_pretrained(name: str | Path, load: Callable[[Path], Any], distance: Callable[[Any, Any], float]) -> Pretrained:
+def open_pretrained(
+    name: str | Path, kind: str, load: Callable[[Path], Any], distance: Callable[[Any, Any], float]
+) -> Pretrained:
     """Open a released agent of a kind, by name, folder or file.
 
     Parameters
     ----------
     name : str or Path
+    kind : str
+        That its file has to state.
     load : callable
         Reads the file, with every check of its kind.
     distance : callable
@@ -138,5 +142,8 @@ def open_pretrained(name: str | Path, load: Callable[[Path], Any], distance: Cal
     """
     path = find_asset("agents", name)
     path = path / FILE if path.is_dir() else path
+    stated = kind_of(path)
+    if stated and stated != kind:
+        raise PolicyError(f"{path} is a {stated}: training begins here at a {kind}, or without --from.")
     policy = load(path)
     return Pretrained(path, policy, read_weights(path), lambda network: distance(network, policy))

@@ -145,10 +145,12 @@ def begin_consolidation(start: str, mine: Sequence[str]) -> Pretrained:
     """The released consolidation agent that learning begins at; its policy and reach are its own."""
     from rlsched.agents.export_residual import residual_parity
     from rlsched.agents.pretrained import open_pretrained
-    from rlsched.policies.consolidation.learned import load_consolidation
+    from rlsched.policies.consolidation.learned import KIND, load_consolidation
     from rlsched.policies.consolidation.residual import FIELDS
 
-    began = open_pretrained(start, load_consolidation, lambda net, one: residual_parity(net, one, len(FIELDS)))
+    began = open_pretrained(
+        start, KIND.kind, load_consolidation, lambda net, one: residual_parity(net, one, len(FIELDS))
+    )
     refuse_own(mine, ("base", "reach", "hidden"), began.path)
     return began
 

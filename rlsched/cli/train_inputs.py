@@ -173,9 +173,9 @@ def begin_placement(start: str, mine: Sequence[str]) -> Pretrained:
     from rlsched.agents.export import parity
     from rlsched.agents.pretrained import open_pretrained
     from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES
-    from rlsched.policies.learned import load_policy
+    from rlsched.policies.learned import KIND, load_policy
 
-    began = open_pretrained(start, load_policy, parity)
+    began = open_pretrained(start, KIND, load_policy, parity)
     said = began.policy.metadata
     if (tuple(said["candidate_features"]), tuple(said["global_features"])) != (CANDIDATE_NAMES, GLOBAL_NAMES):
         raise PolicyError(

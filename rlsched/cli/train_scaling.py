@@ -142,8 +142,8 @@ def begin_scaling(start: str, mine: Sequence[str]) -> Pretrained:
     """The released scaling agent that learning begins at; its rule, reach and observation are its own."""
     from rlsched.agents.export_scaling import scaling_parity
     from rlsched.agents.pretrained import open_pretrained
-    from rlsched.policies.scaling.learned import load_scaling
+    from rlsched.policies.scaling.learned import KIND, load_scaling
 
-    began = open_pretrained(start, load_scaling, lambda net, one: scaling_parity(net, one, len(one.fields)))
+    began = open_pretrained(start, KIND.kind, load_scaling, lambda net, one: scaling_parity(net, one, len(one.fields)))
     refuse_own(mine, ("base", "reach", "observation", "hidden"), began.path)
     return began

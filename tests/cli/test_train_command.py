@@ -79,7 +79,7 @@ def test_it_trains_says_what_came_out_and_the_policy_is_evaluated_beside_the_heu
     assert "checkpoint 0" in told.out
     assert "validation windows" in told.out
     assert f'rlsched evaluate small --set \'policies=["best_fit", "tuned_blend", "{out}/policy.onnx"]\'' in told.out
-    assert "validation of the prior, untrained" in told.err
+    assert "validation of checkpoint 0" in told.err
     record = json.loads((out / "training.json").read_text())
     assert record["chosen_rollouts"] in (0, 2, 4)
     assert record["scores"]["metric"] == "rejected_cpu_share"
@@ -112,6 +112,39 @@ def test_it_goes_on_where_it_stopped_and_does_not_start_over_by_itself(
     assert main(["train", str(experiment), "--out", out, "--resume", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)["records"][0]
     assert len(record["curve"]) == 4
+
+
+def test_it_begins_at_a_released_agent_and_says_so(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["train", str(experiment), "--out", str(first)]) == 0
+    # Other settings in train.toml give way to those of the agent: what it sees is its own.
+    card = experiment / "train.toml"
+    card.write_text(card.read_text().replace("hidden = 8", "hidden = 12").replace("candidates = 6", "candidates = 4"))
+    assert main(["train", str(experiment), "--from", str(first), "--out", str(second), "--set", "seed=1"]) == 0
+    begun, went_on = (json.loads((out / "training.json").read_text()) for out in (first, second))
+    assert went_on["train"]["hidden"] == 8
+    assert went_on["train"]["placement"]["candidates"] == 6
+    assert went_on["validations"][0]["greedy"] == pytest.approx(
+        next(one for one in begun["validations"] if one["rollouts"] == begun["chosen_rollouts"])["greedy"]
+    )
+    assert went_on["from"]["agent"] == "small"
+    assert len(went_on["from"]["policy_sha256"]) == 64
+    assert "--from" in went_on["provenance"]["command"]
+    capsys.readouterr()
+    # A training goes on only from where it began.
+    assert main(["train", str(experiment), "--out", str(second), "--resume"]) == 2
+    for wrong, message in (
+        (["--from", "scaling"], "rlsched scaling policy"),
+        (["--from", str(tmp_path / "nothing")], "no agent"),
+        (["--from", str(first), "--set", "hidden=4"], "hidden comes from"),
+        (["--from", str(first), "--set", "placement.candidates=4"], "placement.candidates comes from"),
+        (["--from", str(first), "--set", 'simulation.fragmentation="none"'], "was trained with fragmentation = 'cpu'"),
+    ):
+        capsys.readouterr()
+        assert main(["train", str(experiment), "--out", str(tmp_path / "third"), *wrong]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_it_does_not_go_on_with_another_problem(

@@ -93,6 +93,26 @@ def test_it_goes_on_where_it_stopped_but_not_with_another_problem(
     assert len(json.loads(capsys.readouterr().out)["records"][0]["curve"]) == 2
 
 
+def test_it_begins_at_a_released_agent_wherever_that_was_tuned_and_at_no_other_problems_heuristic(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["train", str(experiment), "--out", str(first)]) == 0
+    tuned = experiment / "tuned.toml"
+    tuned.write_text(f'problem_sha256 = "{"0" * 64}"\n' + tuned.read_text())
+    capsys.readouterr()
+    assert main(["train", str(experiment), "--out", str(second)]) == 2
+    assert "tuned for another problem than the card" in capsys.readouterr().err
+    assert main(["train", str(experiment), "--from", str(first), "--out", str(second), "--set", "steps=64"]) == 0
+    begun, went_on = (json.loads((out / "training.json").read_text()) for out in (first, second))
+    best = next(one for one in begun["validations"] if one["rollouts"] == begun["chosen_rollouts"])
+    assert went_on["validations"][0]["greedy"] == pytest.approx(best["greedy"])
+    assert went_on["from"]["base"]["name"] == "lr_mmt"
+    capsys.readouterr()
+    assert main(["train", str(experiment), "--from", str(first), "--out", str(second), "--set", "base=dvfs"]) == 2
+    assert "base comes from" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
