@@ -8,7 +8,7 @@ TORCH  := 2.13.0
 # e.g. make demo TORCH_FLAGS="--index-url ADDRESS"
 TORCH_FLAGS ?=
 
-.PHONY: help demo test test-all lint types docs bench clean
+.PHONY: help demo test test-all lint types docs readme bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -44,6 +44,9 @@ types: $(STAMP)  ## mypy, strict
 docs: $(STAMP)  ## the pages, into build/docs/index.html; needs no network, a warning is an error
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo "Open build/docs/index.html"
+
+readme: $(STAMP)  ## the README's tables and picture, from the results in experiments/
+	$(BIN)/python docs/results.py
 
 bench: $(STAMP)  ## the speed figures of README and docs
 	$(BIN)/rlsched bench
