@@ -17,6 +17,7 @@ from rlsched.errors import MissingDataError
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.bounds import placement_bounds, why_not
+from rlsched.evaluate.classes import pair_of
 from rlsched.evaluate.contestants import (
     TUNED,
     TUNED_FILE,
@@ -33,6 +34,7 @@ from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.inputs import Inputs, read_inputs
 from rlsched.evaluate.keep import Keep, at_once, keep_bounds, tied
 from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
+from rlsched.evaluate.partings import most_different, partings
 from rlsched.evaluate.results import (
     Document,
     file_sha256,
@@ -184,7 +186,30 @@ def run(
         "seconds": round(time.monotonic() - began, 1),
     }
     timeline = follow(arena, followed, spec, document, built)
-    return {**document, "timeline": timeline, "provenance": seal(provenance)}
+    document = {**document, "timeline": timeline, "provenance": seal(provenance)}
+    return {**document, "differences": part(arena, contestants, document, built)}
+
+
+def part(
+    arena: Arena, contestants: Sequence[Contestant], document: Document, built: dict[Any, World]
+) -> dict[str, Any] | None:
+    """The first decisions on which the learned policy and the tuned one part, on the window they differ most on.
+
+    Without a learned one, the tuned and the published; None where no two such ran, where what they may see differs,
+    or where machines fail.
+    """
+    pair = pair_of(document)
+    if pair is None or arena.failures is not None:
+        return None
+    by = {one.name: one for one in contestants}
+    mine, theirs = (by[name] for name in pair)
+    name = most_different(document, *pair)
+    window = next((one for one in arena.instances.windows if one.name == name), None)
+    if window is None or mine.options(arena.options) != theirs.options(arena.options):
+        return None
+    world = arena.world(mine if mine.needs_residents else theirs, built)
+    found = partings(world, window, mine, theirs, arena.typical)
+    return None if found is None else {"kind": "placement", "window": window.name, "a": pair[0], "b": pair[1], **found}
 
 
 def find_bounds(
