@@ -15,15 +15,18 @@ from rlsched import spec as cards
 from rlsched.errors import PolicyError, SpecError
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.classes import learned_in, pair_of
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.keep import Keep, at_once, keep_bounds, tied
+from rlsched.evaluate.partings import most_different
 from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal
 from rlsched.evaluate.runs import with_run
 from rlsched.evaluate.scaling_bound import clairvoyant
 from rlsched.evaluate.scaling_card import ScalingEntry, ScalingExperiment
 from rlsched.evaluate.scaling_inputs import ScalingInputs, read_inputs
 from rlsched.evaluate.scaling_metrics import METRICS, PARTS, Sums, read_metrics
+from rlsched.evaluate.scaling_partings import scaling_partings
 from rlsched.evaluate.scaling_timeline import scaling_timeline
 from rlsched.policies.scaling import ScalingPolicy, family, find_scaling
 from rlsched.policies.scaling.learned import LearnedScaling, is_learned, load_scaling
@@ -169,9 +172,34 @@ def run(
         "comparisons": document["provenance"],
         "seconds": round(time.monotonic() - began, 1),
     }
-    followed = [one for one in contestants if one.name in {*roles.values(), document["provenance"]["leader"]}]
+    told = {**document, "provenance": provenance}
+    wanted = {*roles.values(), document["provenance"]["leader"], *learned_in(told)}
+    followed = [one for one in contestants if one.name in wanted]
     timeline = follow(inputs.world, windows, followed, spec, document)
-    return {**document, "timeline": timeline, "provenance": seal(provenance)}
+    document = {**document, "timeline": timeline, "provenance": seal(provenance)}
+    return {**document, "differences": part(inputs.world, windows, everybody, spec, document)}
+
+
+def part(
+    world: World,
+    windows: Sequence[Window],
+    contestants: Sequence[Contestant],
+    spec: ScalingExperiment,
+    document: Document,
+) -> dict[str, Any] | None:
+    """Where the learned and the tuned policy want the most different, on the window they differ most on.
+
+    Without a learned one, the tuned and the published; None where no two such ran.
+    """
+    pair = pair_of(document)
+    name = None if pair is None else most_different(document, *pair)
+    if pair is None or name is None:
+        return None
+    by = {one.name: one.policy for one in contestants}
+    window = next(one for one in windows if one.name == name)
+    mine, theirs = ((each, by[each]) for each in pair)
+    found = scaling_partings(world, window, mine, theirs, spec.seeds[0])
+    return {"kind": "scaling", "window": name, "a": pair[0], "b": pair[1], "unit": world.unit, **found}
 
 
 def follow(
@@ -189,9 +217,7 @@ def follow(
     costs = np.stack([one[spec.main_metric].reshape(len(windows), -1).mean(axis=1) for one in values.values()])
     spread = np.ptp(costs, axis=0)
     window = windows[0 if np.isnan(spread).all() else int(np.nanargmax(spread))]
-    # An agent is stepped from outside the compiled loop, which keeps no log of it.
-    logged = [(one.name, one.policy) for one in contestants if isinstance(one.policy, ScalingPolicy)]
-    return scaling_timeline(world, window, logged, spec.seeds[0]) if logged else None
+    return scaling_timeline(world, window, [(one.name, one.policy) for one in contestants], spec.seeds[0])
 
 
 def find_contestants(entries: Sequence[ScalingEntry], folder: Path) -> list[Contestant]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.policies.scaling import ScalingPolicy
-from rlsched.rng import stream_seed
+from rlsched.evaluate.scaling_partings import Anybody, watch_window
 from rlsched.sim.scaling import state as st
 from rlsched.sim.scaling.world import Window, World
 from rlsched.units import SECONDS_PER_HOUR
@@ -18,7 +17,7 @@ F64 = npt.NDArray[np.float64]
 
 
 def scaling_timeline(
-    world: World, window: Window, policies: Sequence[tuple[str, ScalingPolicy]], seed: int
+    world: World, window: Window, policies: Sequence[tuple[str, Anybody]], seed: int
 ) -> dict[str, Any] | None:
     """Play a window under each policy and tell it over time, services added up.
 
@@ -26,7 +25,7 @@ def scaling_timeline(
     ----------
     world : World
     window : Window
-    policies : sequence of (str, ScalingPolicy)
+    policies : sequence of (str, ScalingPolicy or LearnedScaling)
         Name and policy.
     seed : int
         Of the interruptions; the window's name is mixed in, as in an evaluation.
@@ -36,13 +35,10 @@ def scaling_timeline(
     dict or None
         As ``rlsched.evaluate.timeline.placement_timeline``; None without policies.
     """
-    from rlsched.sim.scaling.simulate import run
-
     if not policies:
         return None
-    streams = [stream_seed(seed, "window", window.name)] * len(policies)
-    _, log = run(world, [window] * len(policies), [one.choice() for _, one in policies], streams, log=True)
-    whole = log.sum(axis=2)  # (N, T, 21) all services
+    log = np.stack([watch_window(world, window, one, seed)[0] for _, one in policies])  # (N, T, S, 21)
+    whole = log.sum(axis=2)  # all services
     hours = np.arange(window.hi - window.lo) * world.step_s / SECONDS_PER_HOUR
 
     def column(*names: str) -> list[F64]:

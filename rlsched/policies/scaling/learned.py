@@ -19,7 +19,7 @@ from rlsched.policies.policy_file import PolicyFile, PolicyKind, check_numbers, 
 from rlsched.policies.policy_file import is_learned as is_learned
 from rlsched.policies.scaling.advise import Advice, advise
 from rlsched.policies.scaling.policy import parse_scaling
-from rlsched.policies.scaling.residual import Residual
+from rlsched.policies.scaling.residual import Residual, Watch
 from rlsched.spec import validate
 
 if TYPE_CHECKING:
@@ -149,10 +149,12 @@ class LearnedScaling:
             limits=limits,
         )
 
-    def run(self, world: World, windows: Sequence[Window], streams: Sequence[int]) -> npt.NDArray[np.float64]:
+    def run(
+        self, world: World, windows: Sequence[Window], streams: Sequence[int], watch: Watch | None = None
+    ) -> npt.NDArray[np.float64]:
         """Replay windows; see :meth:`Residual.run`."""
         self.check_world(world)
-        return self.residual.run(world, windows, streams, self.actions)
+        return self.residual.run(world, windows, streams, self.actions, watch)
 
 
 def load_scaling(name: str | Path) -> LearnedScaling:

@@ -20,6 +20,8 @@ from rlsched.sim.scaling.world import S_MAX, S_MIN, Window, World
 
 F32 = npt.NDArray[np.float32]
 Choose = Callable[[F32], npt.NDArray[np.floating]]
+#: Told the state after an interval, the numbers (N, S, P) and the instances wanted (N, S).
+Watch = Callable[[State, npt.NDArray[np.float64], npt.NDArray[np.float64]], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ class Residual:
         return fields_of(world, self.observation)
 
     def run(
-        self, world: World, windows: Sequence[Window], streams: Sequence[int], choose: Choose
+        self,
+        world: World,
+        windows: Sequence[Window],
+        streams: Sequence[int],
+        choose: Choose,
+        watch: Watch | None = None,
     ) -> npt.NDArray[np.float64]:
         """Replay windows to their ends; those of equal length in lock-step.
 
@@ -79,6 +86,9 @@ class Residual:
             Of each window's spot interruptions.
         choose : callable
             Observations (services of all windows, F) float32 → actions (the same, A).
+        watch : callable, optional
+            Told the state after every interval, the rule's numbers it was decided by, (N, S, P), and how
+            many instances were wanted, (N, S). Windows of different lengths come one length after the other.
 
         Returns
         -------
@@ -101,12 +111,17 @@ class Residual:
         parts: dict[int, npt.NDArray[np.float64]] = {}
         for length in sorted(set(lengths.tolist())):
             rows = np.flatnonzero(lengths == length).tolist()
-            sums = self._together(world, [windows[i] for i in rows], [streams[i] for i in rows], choose)
+            sums = self._together(world, [windows[i] for i in rows], [streams[i] for i in rows], choose, watch)
             parts |= dict(zip(rows, sums, strict=True))
         return np.stack([parts[i] for i in range(len(windows))])
 
     def _together(
-        self, world: World, windows: Sequence[Window], streams: Sequence[int], choose: Choose
+        self,
+        world: World,
+        windows: Sequence[Window],
+        streams: Sequence[int],
+        choose: Choose,
+        watch: Watch | None = None,
     ) -> npt.NDArray[np.float64]:
         from rlsched.observe.scaling import observer_code
         from rlsched.observe.scaling_step import look
@@ -140,5 +155,7 @@ class Residual:
             spot = np.floor(self.base.spot_share * total + 0.5)
             decisions[..., 1], decisions[..., 2] = total - spot, spot
             step(world, state, decisions)
+            if watch is not None:
+                watch(state, params, total)
         sums: npt.NDArray[np.float64] = state.code.sums
         return sums
