@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rlsched.agents.copies_env import Bool, CopiesVecEnv
 from rlsched.agents.course import Outcome, Progress, run_course
+from rlsched.agents.evolution import evolve
 from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.agents.residual_course import ResidualCourse
@@ -28,6 +29,7 @@ from rlsched.errors import SpecError
 from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
 from rlsched.sim.consolidation.meters import Meters
 from rlsched.sim.consolidation.simulate import Simulator
+from rlsched.sim.consolidation.world import World
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -46,12 +48,15 @@ class ConsolidationValidation:
         The less the better.
     score : callable
         Meters of all worlds, in order → score of each validation window, (windows,) float64.
+    cost : callable
+        World, its meters, ticks → the metric; of any world.
     """
 
     simulator: Simulator
     seeds: Sequence[int]
     metric: str
     score: Callable[[Sequence[Meters]], F64]
+    cost: Callable[[World, Meters, int], float]
 
 
 def settings_of(residual: ConsolidationResidual, reward: Mapping[str, float], pue: float) -> ConsolidationSettings:
@@ -166,6 +171,7 @@ class ConsolidationCourse(ResidualCourse):
         super().__init__(spec, validation.metric, "down", len(FIELDS), residual.n_actions)
         self.problem, self.validation = problem, validation
         self.residual, self.settings = residual, settings
+        self._simulator: Simulator | None = None
 
     def open_env(self) -> ConsolidationVecEnv:
         """See :class:`Course`."""
@@ -181,6 +187,24 @@ class ConsolidationCourse(ResidualCourse):
         worlds = range(len(judge.simulator.worlds))
         choose = self.chooser(network, sampled=sampled)
         return judge.score(self.residual.run(judge.simulator, judge.seeds, choose, worlds))
+
+    @property
+    def n_training(self) -> int:
+        """See :class:`ResidualCourse`."""
+        return len(self.problem.worlds)
+
+    def costs(self, choose: Callable[[F32], F32], members: int, windows: npt.NDArray[np.int64]) -> tuple[F64, int]:
+        """See :class:`ResidualCourse`; a window is a world: a deal of VM sizes of a training day's group."""
+        if self._simulator is None:
+            self._simulator = Simulator(list(self.problem.worlds), self.problem.semantics)
+        which = windows.tolist() * members
+        found = self.residual.run(self._simulator, [0] * len(which), choose, which)
+        ticks = self._simulator.n_ticks
+        paid = [
+            self.validation.cost(self.problem.worlds[row], meters, ticks)
+            for row, meters in zip(which, found, strict=True)
+        ]
+        return np.asarray(np.array(paid).reshape(members, -1).mean(axis=1)), len(which) * ticks
 
 
 def train_consolidation(
@@ -200,4 +224,5 @@ def train_consolidation(
     """Train a consolidation agent; see :class:`ConsolidationCourse` and :func:`rlsched.agents.course.run_course`."""
     course = ConsolidationCourse(spec, problem, validation, residual, settings)
     course.start = start
-    return run_course(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)
+    learn = evolve if spec.method == "evolution" else run_course
+    return learn(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)

@@ -29,7 +29,7 @@ CHECKPOINT = "checkpoint.npz"
 MAY_CHANGE = ("steps", "threads")
 #: Key of ``lookahead`` that changes nothing either: labels do not depend on it.
 MAY_CHANGE_AHEAD = "processes"
-PRIOR, LOOKAHEAD, PPO = "prior", "lookahead", "ppo"
+PRIOR, LOOKAHEAD, PPO, EVOLUTION = "prior", "lookahead", "ppo", "evolution"
 Progress = Callable[[str], None]
 
 
@@ -42,8 +42,8 @@ class Outcome:
     network : torch.nn.Module
         The one that validation chose.
     chosen : int
-        PPO rollouts it has learned from.
-    stage : {"prior", "lookahead", "ppo"}
+        PPO rollouts, or generations, it has learned from.
+    stage : {"prior", "lookahead", "ppo", "evolution"}
         How far it had come; "prior" is the untrained policy: nothing was learnt.
     start, best, last : list of float
         Validation scores of checkpoint 0, of the chosen one, of the last one; one a window.
@@ -68,7 +68,7 @@ class Outcome:
 
 
 @dataclass
-class _Memory:
+class Memory:
     """What a training has found so far; saved with every checkpoint."""
 
     rollouts: int = 0
@@ -190,8 +190,8 @@ def run_course(
         raise SpecError(f"{out} already holds a training. Continue it with --resume, or name another --out.")
     saved = ck.load_arrays(file) if resume else None
     if saved is not None:
-        _check_same(spec, saved[1]["spec"], file)
-        _check_facts(dict(facts or {}), saved[1]["facts"], file)
+        check_same(spec, saved[1]["spec"], file)
+        check_facts(dict(facts or {}), saved[1]["facts"], file)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(spec.threads)
     env = course.open_env()
@@ -199,7 +199,7 @@ def run_course(
     network = model.policy.network
     logger = _Kept(str(out), [make_output_format("tensorboard", str(out / "tensorboard"))])
     model.set_logger(logger)
-    memory = _Memory(facts=dict(facts or {}))
+    memory = Memory(facts=dict(facts or {}))
     if saved is None:
         course.fit_normaliser(network, env)
         if course.start is not None:
@@ -207,7 +207,7 @@ def run_course(
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)
         _, callback = model._setup_learn(spec.steps, _Silent())
         memory.best = ck.weights_of(network)
-        _validate(memory, network, course, tell, PRIOR)
+        validate(memory, network, course, tell, PRIOR)
         _save(file, model, env, memory, course)
     else:
         callback = _restore(saved, model, env, memory, course)
@@ -215,7 +215,7 @@ def run_course(
     if not memory.distilled:
         memory.distilled = course.improve(network, out, tell)
         if memory.distilled:
-            _validate(memory, network, course, tell, LOOKAHEAD)
+            validate(memory, network, course, tell, LOOKAHEAD)
             _save(file, model, env, memory, course)
     began, first = time.monotonic(), memory.rollouts
     while memory.rollouts < spec.rollouts:
@@ -226,7 +226,7 @@ def run_course(
         memory.rollouts += 1
         last = memory.rollouts == spec.rollouts
         if last or (spec.validate_every and memory.rollouts % spec.validate_every == 0):
-            _validate(memory, network, course, tell, PPO)
+            validate(memory, network, course, tell, PPO)
             for kind in ("greedy", "sampled"):
                 logger.record(f"validation/{kind}_{course.metric}", np.mean(memory.validations[-1][kind]))
             logger.dump(model.num_timesteps)
@@ -237,7 +237,7 @@ def run_course(
         left = (time.monotonic() - began) / done * (spec.rollouts - memory.rollouts)
         tell(_line(memory, model, spec, left))
     logger.close()
-    return _outcome(memory, course)
+    return outcome_of(memory, course.new_network())
 
 
 def _tell_nobody(_: str) -> None:
@@ -278,7 +278,8 @@ def _learn_once(model: Any, env: Any, callback: BaseCallback, spec: PpoSpec, bef
     return line
 
 
-def _validate(memory: _Memory, network: Any, course: Course, tell: Progress, stage: str) -> None:
+def validate(memory: Memory, network: Any, course: Course, tell: Progress, stage: str) -> None:
+    """Score a network on the validation windows, note it, and keep its weights when it is the best so far."""
     entry = {
         "stage": stage,
         "rollouts": memory.rollouts,
@@ -299,12 +300,12 @@ def _validate(memory: _Memory, network: Any, course: Course, tell: Progress, sta
 
 
 def _stage(entry: dict[str, Any]) -> str:
-    if entry["stage"] == PPO:
-        return f"after {entry['rollouts']} rollouts"
+    if entry["stage"] in (PPO, EVOLUTION):
+        return f"after {entry['rollouts']} {'rollouts' if entry['stage'] == PPO else 'generations'}"
     return "of checkpoint 0" if entry["stage"] == PRIOR else "after looking ahead"
 
 
-def _save(file: Path, model: Any, env: Any, memory: _Memory, course: Course) -> None:
+def _save(file: Path, model: Any, env: Any, memory: Memory, course: Course) -> None:
     arrays = {
         **ck.pack(ck.weights_of(model.policy), "policy"),
         **ck.pack(ck.optimizer_of(model.policy.optimizer), "optimizer"),
@@ -328,7 +329,7 @@ def _save(file: Path, model: Any, env: Any, memory: _Memory, course: Course) -> 
 
 
 def _restore(
-    saved: tuple[ck.Arrays, dict[str, Any]], model: Any, env: Any, memory: _Memory, course: Course
+    saved: tuple[ck.Arrays, dict[str, Any]], model: Any, env: Any, memory: Memory, course: Course
 ) -> BaseCallback:
     arrays, meta = saved
     env.seed(0)
@@ -346,7 +347,8 @@ def _restore(
     return callback
 
 
-def _check_same(spec: PpoSpec, before: dict[str, Any], file: Path) -> None:
+def check_same(spec: PpoSpec, before: dict[str, Any], file: Path) -> None:
+    """Refuse to go on with other settings than those before, :data:`MAY_CHANGE` apart."""
     now, before = _without_processes(spec.model_dump(mode="json")), _without_processes(before)
     may = MAY_CHANGE if not spec.anneal else ("threads",)  # the learning rate depends on the steps then
     changed = [key for key in now if key not in may and now[key] != before.get(key)]
@@ -360,7 +362,8 @@ def _without_processes(values: dict[str, Any]) -> dict[str, Any]:
     return values if look is None else {**values, "lookahead": {**look, MAY_CHANGE_AHEAD: None}}
 
 
-def _check_facts(now: dict[str, Any], before: dict[str, Any], file: Path) -> None:
+def check_facts(now: dict[str, Any], before: dict[str, Any], file: Path) -> None:
+    """Refuse to go on from what learned from something else."""
     changed = [key for key in {**before, **now} if now.get(key) != before.get(key)]
     if changed:
         raise SpecError(
@@ -369,8 +372,8 @@ def _check_facts(now: dict[str, Any], before: dict[str, Any], file: Path) -> Non
         )
 
 
-def _outcome(memory: _Memory, course: Course) -> Outcome:
-    network = course.new_network()
+def outcome_of(memory: Memory, network: Any) -> Outcome:
+    """What a training came to; a fresh network is given the chosen weights."""
     ck.put_weights(network, memory.best)
     scores = [one["greedy"] for one in memory.validations]
     chosen = memory.validations[memory.chosen]
@@ -387,7 +390,7 @@ def _outcome(memory: _Memory, course: Course) -> Outcome:
     )
 
 
-def _line(memory: _Memory, model: Any, spec: PpoSpec, left_s: float) -> str:
+def _line(memory: Memory, model: Any, spec: PpoSpec, left_s: float) -> str:
     from rlsched.units import format_duration
 
     now = memory.curve[-1]

@@ -91,7 +91,7 @@ def _doc(outcome: Outcome, scores: Mapping[str, Any], facts: Mapping[str, Any]) 
         return f"As it came from {began}: validation preferred it; no further learning."
     if not outcome.learned:
         return "Untrained: validation preferred the prior heuristic; no learning."
-    how = "PPO" if outcome.stage == "ppo" else "Looking ahead, distilled,"
+    how = {"ppo": "PPO", "evolution": "Evolution strategies,"}.get(outcome.stage, "Looking ahead, distilled,")
     return f"{how} from {began} on; {scores['metric']} {scores['best']:.6g} on validation."
 
 

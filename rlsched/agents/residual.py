@@ -18,7 +18,54 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
 
-class ResidualNetwork(nn.Module):
+class Normalised(nn.Module):
+    """What is seen, moved and scaled before anything else.
+
+    Parameters
+    ----------
+    n_inputs : int
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, n_inputs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_inputs))
+        self.register_buffer("scale", torch.ones(n_inputs))
+
+    def normalise_by(self, rows: npt.NDArray[np.float32]) -> None:
+        """Mean 0 and standard deviation 1 over these rows (rows, F); what did not vary is only moved."""
+        wide = rows.astype(np.float64)
+        std = wide.std(axis=0)
+        self.mean.copy_(torch.from_numpy(wide.mean(axis=0)))
+        self.scale.copy_(torch.from_numpy(np.where(std > 1e-3, 1.0 / np.maximum(std, 1e-3), 1.0)))
+
+
+class LinearResidual(Normalised):
+    """Action in [-1, 1]: tanh of a number for each that moves, plus a weight for each field seen; all zero at first.
+
+    Parameters
+    ----------
+    n_inputs, n_actions : int
+    """
+
+    def __init__(self, n_inputs: int, n_actions: int) -> None:
+        super().__init__(n_inputs)
+        self.act = nn.Linear(n_inputs, n_actions)
+        nn.init.zeros_(self.act.weight)
+        nn.init.zeros_(self.act.bias)
+
+    def actions(self, observation: torch.Tensor) -> torch.Tensor:
+        """Action, (N, A) in (-1, 1)."""
+        return torch.tanh(self.act((observation - self.mean) * self.scale))
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        """The action: what is exported."""
+        return self.actions(observation)
+
+
+class ResidualNetwork(Normalised):
     """Action in [-1, 1] and value of an observation.
 
     Parameters
@@ -28,13 +75,8 @@ class ResidualNetwork(nn.Module):
         Width of the two layers of each half.
     """
 
-    mean: torch.Tensor
-    scale: torch.Tensor
-
     def __init__(self, n_inputs: int, n_actions: int, hidden: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(n_inputs))
-        self.register_buffer("scale", torch.ones(n_inputs))
+        super().__init__(n_inputs)
         self.act_first, self.act_second = nn.Linear(n_inputs, hidden), nn.Linear(hidden, hidden)
         self.value_first, self.value_second = nn.Linear(n_inputs, hidden), nn.Linear(hidden, hidden)
         for layer in (self.act_first, self.act_second, self.value_first, self.value_second):
@@ -45,13 +87,6 @@ class ResidualNetwork(nn.Module):
         self.value = nn.Linear(hidden, 1)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
-
-    def normalise_by(self, rows: npt.NDArray[np.float32]) -> None:
-        """Mean 0 and standard deviation 1 over these rows (rows, F); what did not vary is only moved."""
-        wide = rows.astype(np.float64)
-        std = wide.std(axis=0)
-        self.mean.copy_(torch.from_numpy(wide.mean(axis=0)))
-        self.scale.copy_(torch.from_numpy(np.where(std > 1e-3, 1.0 / np.maximum(std, 1e-3), 1.0)))
 
     def actions(self, observation: torch.Tensor) -> torch.Tensor:
         """Mean action, (N, A) in (-1, 1)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from stable_baselines3 import PPO
 from rlsched.agents.checkpoint import Arrays
 from rlsched.agents.copies_env import CopiesVecEnv
 from rlsched.agents.course import Course
-from rlsched.agents.residual import ResidualNetwork, ResidualPolicy
+from rlsched.agents.residual import Normalised, ResidualNetwork, ResidualPolicy
 from rlsched.agents.spec import ResidualSpec
 from rlsched.rng import stream_seed
 
@@ -38,6 +39,31 @@ class ResidualCourse(Course):
         super().__init__(spec, metric, better)
         self.n_inputs, self.n_actions = n_inputs, n_actions
 
+    @property
+    @abstractmethod
+    def n_training(self) -> int:
+        """Training windows there are."""
+
+    @abstractmethod
+    def costs(
+        self, choose: Callable[[F32], F32], members: int, windows: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], int]:
+        """What every member of a population pays on these training windows, the less the better.
+
+        Parameters
+        ----------
+        choose : callable
+            Observations (members · windows, F), member by member → actions.
+        members : int
+        windows : (W,) int64
+            Rows below :attr:`n_training`.
+
+        Returns
+        -------
+        (members,) float64, int
+            Mean over the windows, and decisions taken by all.
+        """
+
     def new_network(self) -> ResidualNetwork:
         """See :class:`Course`."""
         return ResidualNetwork(self.n_inputs, self.n_actions, self.spec.hidden)
@@ -55,7 +81,7 @@ class ResidualCourse(Course):
             device="cpu",
         )
 
-    def fit_normaliser(self, network: ResidualNetwork, env: CopiesVecEnv) -> None:
+    def fit_normaliser(self, network: Normalised, env: CopiesVecEnv) -> None:
         """Mean and spread of what is seen while the base policy decides."""
         env.seed(stream_seed(self.spec.seed, "normaliser") % 2**31)
         seen = [env.reset()]
@@ -77,7 +103,7 @@ class ResidualCourse(Course):
         env.episodes.load(saved)
         return env.seen()
 
-    def chooser(self, network: ResidualNetwork, *, sampled: bool) -> Callable[[F32], npt.NDArray[Any]]:
+    def chooser(self, network: Any, *, sampled: bool) -> Callable[[F32], npt.NDArray[Any]]:
         """The network's mean actions, or actions drawn around them as training draws."""
         noise = np.random.default_rng(stream_seed(self.spec.seed, "sampled validation"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rlsched.agents.copies_env import Bool, CopiesVecEnv
 from rlsched.agents.course import Outcome, Progress, run_course
+from rlsched.agents.evolution import evolve
 from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.agents.residual_course import ResidualCourse
@@ -156,6 +157,23 @@ class ScalingCourse(ResidualCourse):
         cost: F64 = sums[:, :, : len(st.COST)].sum(axis=(1, 2))
         return cost
 
+    @property
+    def n_training(self) -> int:
+        """See :class:`ResidualCourse`."""
+        return len(self.problem.windows)
+
+    def costs(self, choose: Callable[[F32], F32], members: int, windows: npt.NDArray[np.int64]) -> tuple[F64, int]:
+        """See :class:`ResidualCourse`; a window is one service of a training window."""
+        chosen = [self.problem.windows[row] for row in windows]
+        total, played = np.zeros(members), 0
+        # Windows of unequal length do not end together: each length is played by all members by itself.
+        for length in sorted({one.hi - one.lo for one in chosen}):
+            mine = [one for one in chosen if one.hi - one.lo == length]
+            sums = self.residual.run(self.problem.world, mine * members, [0] * (len(mine) * members), choose)
+            total += sums[:, :, : len(st.COST)].sum(axis=(1, 2)).reshape(members, len(mine)).sum(axis=1)
+            played += members * len(mine) * length
+        return total / len(chosen), played
+
 
 def train_scaling(
     spec: ScalingTrainSpec,
@@ -173,4 +191,5 @@ def train_scaling(
     """Train a scaling agent; see :class:`ScalingCourse` and :func:`rlsched.agents.course.run_course`."""
     course = ScalingCourse(spec, problem, validation, residual)
     course.start = start
-    return run_course(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)
+    learn = evolve if spec.method == "evolution" else run_course
+    return learn(course, out, resume=resume, facts=facts, progress=progress, stop_after=stop_after)

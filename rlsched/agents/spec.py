@@ -140,6 +140,31 @@ class PpoSpec(Spec):
         }
 
 
+class EvolutionSpec(Spec):
+    """How few parameters are evolved; see ``rlsched.agents.evolution``.
+
+    Parameters
+    ----------
+    form : {"linear", "constant"}
+        What is evolved: for every number that moves an offset and a weight for each field seen, or the
+        offset alone.
+    population : int
+        Members of a generation, in pairs on either side of the mean.
+    sigma : float
+        How far they lie from it, in each parameter.
+    rate : float
+        Of the mean's steps (Adam).
+    windows : int
+        Training windows drawn for a generation; every member plays the same ones.
+    """
+
+    form: Literal["linear", "constant"] = "linear"
+    population: int = Field(default=32, ge=2, le=4096, multiple_of=2)
+    sigma: float = Field(default=0.05, gt=0, le=10)
+    rate: float = Field(default=0.02, gt=0, le=10)
+    windows: int = Field(default=8, ge=1)
+
+
 class ResidualSpec(PpoSpec):
     """How an agent that moves the numbers of a tuned heuristic is trained; besides what :class:`PpoSpec` says.
 
@@ -147,9 +172,14 @@ class ResidualSpec(PpoSpec):
     ----------
     std : float
         Standard deviation of the actions drawn, in shares of the reach.
+    method : {"ppo", "evolution"}
+        Evolution takes ``steps, seed, normaliser_steps`` and looks at validation as often as PPO would.
+    evolution : EvolutionSpec
     """
 
     std: float = Field(default=0.1, gt=0, le=1)
+    method: Literal["ppo", "evolution"] = "ppo"
+    evolution: EvolutionSpec = Field(default_factory=EvolutionSpec)
 
 
 class ScalingTrainSpec(ResidualSpec):

@@ -164,7 +164,8 @@ def _print_answer(
         start, chosen = (show_value(metric, scores[key]) for key in ("start", "best"))
         after = record["chosen_rollouts"]
         if record["learned"]:
-            when = f"after {after} rollouts" if record["chosen_stage"] == "ppo" else "after looking ahead"
+            whens = {"ppo": f"after {after} rollouts", "evolution": f"after {after} generations"}
+            when = whens.get(record["chosen_stage"], "after looking ahead")
             typer.echo(f"{folder}: {head}: checkpoint 0 {start}, best {chosen} {when}.")
         else:
             typer.echo(f"{folder}: {head}: checkpoint 0 {start}, and nothing beat it: no learning.")

@@ -25,6 +25,7 @@ from rlsched.policies.consolidation.learned import base_of
 from rlsched.policies.consolidation.residual import ConsolidationResidual
 from rlsched.sim.consolidation.meters import Meters
 from rlsched.sim.consolidation.policy import ConsolidationPolicy
+from rlsched.sim.consolidation.world import World
 
 if TYPE_CHECKING:
     from rlsched.agents.consolidation_course import ConsolidationValidation
@@ -203,12 +204,12 @@ def validation_of(
     simulator = Simulator(worlds, windows.semantics)
     metric: Any = METRICS[COST]
 
+    def cost(world: World, meters: Meters, ticks: int) -> float:
+        return float(metric.read(Finished(world, meters, ticks, experiment.pue, experiment.weights)))
+
     def score(meters: Sequence[Meters]) -> npt.NDArray[np.float64]:
-        costs = [
-            metric.read(Finished(world, one, simulator.n_ticks, experiment.pue, experiment.weights))
-            for world, one in zip(worlds, meters, strict=True)
-        ]
+        costs = [cost(world, one, simulator.n_ticks) for world, one in zip(worlds, meters, strict=True)]
         by_window = np.array(costs, np.float64).reshape(-1, len(seeds))
         return np.asarray(by_window.mean(axis=1))
 
-    return ConsolidationValidation(simulator, list(seeds) * (len(worlds) // len(seeds)), COST, score)
+    return ConsolidationValidation(simulator, list(seeds) * (len(worlds) // len(seeds)), COST, score, cost)

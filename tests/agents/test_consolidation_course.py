@@ -60,7 +60,10 @@ def energy(meters) -> np.ndarray:
 
 
 def judge(score=energy) -> ConsolidationValidation:
-    return ConsolidationValidation(Simulator(MADE.worlds, MADE.semantics), [0] * len(MADE.worlds), "moves", score)
+    simulator = Simulator(MADE.worlds, MADE.semantics)
+    return ConsolidationValidation(
+        simulator, [0] * len(MADE.worlds), "moves", score, lambda _world, meters, _ticks: float(energy([meters])[0])
+    )
 
 
 def train(out: Path, spec: ConsolidationTrainSpec = TINY, moves: ConsolidationResidual | None = None, **how):
