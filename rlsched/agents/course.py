@@ -80,14 +80,14 @@ class Memory:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class _Silent(BaseCallback):  # type: ignore[misc]
+class Silent(BaseCallback):  # type: ignore[misc]
     """stable-baselines3 wants a callback."""
 
     def _on_step(self) -> bool:
         return True
 
 
-class _Kept(Logger):  # type: ignore[misc]
+class Kept(Logger):  # type: ignore[misc]
     """A logger that also keeps the values of the last dump."""
 
     kept: dict[str, float]
@@ -197,7 +197,7 @@ def run_course(
     env = course.open_env()
     model = course.new_model(env, (lambda left: spec.learning_rate * left) if spec.anneal else spec.learning_rate)
     network = model.policy.network
-    logger = _Kept(str(out), [make_output_format("tensorboard", str(out / "tensorboard"))])
+    logger = Kept(str(out), [make_output_format("tensorboard", str(out / "tensorboard"))])
     model.set_logger(logger)
     memory = Memory(facts=dict(facts or {}))
     if saved is None:
@@ -205,7 +205,7 @@ def run_course(
         if course.start is not None:
             course.start.put_into(network)
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)
-        _, callback = model._setup_learn(spec.steps, _Silent())
+        _, callback = model._setup_learn(spec.steps, Silent())
         memory.best = ck.weights_of(network)
         validate(memory, network, course, tell, PRIOR)
         _save(file, model, env, memory, course)
@@ -222,7 +222,7 @@ def run_course(
         if stop_after is not None and memory.rollouts - first >= stop_after:
             logger.close()
             return None
-        memory.curve.append(_learn_once(model, env, callback, spec, memory.rollouts))
+        memory.curve.append(learn_once(model, env, callback, spec, memory.rollouts))
         memory.rollouts += 1
         last = memory.rollouts == spec.rollouts
         if last or (spec.validate_every and memory.rollouts % spec.validate_every == 0):
@@ -244,7 +244,7 @@ def _tell_nobody(_: str) -> None:
     return
 
 
-def _learn_once(model: Any, env: Any, callback: BaseCallback, spec: PpoSpec, before: int) -> dict[str, float]:
+def learn_once(model: Any, env: Any, callback: BaseCallback, spec: PpoSpec, before: int) -> dict[str, float]:
     """One rollout and one update after ``before`` others; returns its line of the curve."""
     began, env.busy_s = time.perf_counter(), 0.0
     model.collect_rollouts(env, callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
@@ -266,7 +266,7 @@ def _learn_once(model: Any, env: Any, callback: BaseCallback, spec: PpoSpec, bef
         line["episode_return_mean"] = float(np.mean([one["episode_return"] for one in env.ended]))
         line["episodes"] = float(len(env.ended))
         env.ended.clear()
-    logger: _Kept = model.logger
+    logger: Kept = model.logger
     for name, value in line.items():
         logger.record(f"rollout/{name}", value)
     logger.dump(model.num_timesteps)
@@ -333,7 +333,7 @@ def _restore(
 ) -> BaseCallback:
     arrays, meta = saved
     env.seed(0)
-    _, callback = model._setup_learn(course.spec.steps, _Silent())
+    _, callback = model._setup_learn(course.spec.steps, Silent())
     ck.put_weights(model.policy, ck.unpack(arrays, "policy"))
     ck.put_optimizer(model.policy.optimizer, ck.unpack(arrays, "optimizer"))
     model._last_obs = course.load_env(env, ck.unpack(arrays, "env"))

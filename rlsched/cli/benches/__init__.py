@@ -75,6 +75,15 @@ BENCHES: dict[str, Bench] = {
     "policy.batch": Bench(
         "policies:batch", "decisions/s", "64 clusters of 1,000 machines in lock-step, features included"
     ),
+    "train.placement": Bench(
+        "training:training", "steps/s", "PPO on placement-openb: K = 16, 64 copies", ("placement-openb", "n_windows=64")
+    ),
+    "train.scaling": Bench(
+        "training:training", "steps/s", "PPO on scaling-bitbrains: 256 copies", ("scaling-bitbrains",)
+    ),
+    "train.consolidation": Bench(
+        "training:training", "steps/s", "PPO on consolidation-planetlab: 32 copies", ("consolidation-planetlab",)
+    ),
     "forecast.vm10000": Bench(
         "forecast:vms", "s", "10,000 VMs from 288-sample windows, 12 horizons, 9 quantiles", (10_000,)
     ),
