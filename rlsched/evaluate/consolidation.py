@@ -19,6 +19,7 @@ import numpy as np
 from rlsched import spec
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.classes import classes_of, pair_of
 from rlsched.evaluate.consolidation_bound import DOC, NAME, cost_bound
 from rlsched.evaluate.consolidation_card import HINDSIGHT, ConsolidationExperiment, PolicyEntry
 from rlsched.evaluate.consolidation_days import Day, find_days, split_days
@@ -27,6 +28,7 @@ from rlsched.evaluate.consolidation_tuned import Tuned, find_tuned, load_tuned
 from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.keep import Keep, at_once, tied
+from rlsched.evaluate.partings import most_different
 from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal, summarise
 from rlsched.evaluate.runs import with_run
 from rlsched.policies.consolidation.learned import LearnedConsolidation, load_consolidation
@@ -147,7 +149,51 @@ def run(
             "no_bound": no_bound,
             "comparisons": compared,
         }
-    return {**document, "provenance": seal(provenance)}
+    document = {**document, "provenance": seal(provenance)}
+    return {**document, **follow(experiment, windows, tuned, agents, document)} if main else document
+
+
+def follow(
+    experiment: ConsolidationExperiment,
+    windows: Windows,
+    tuned: Tuned | None,
+    agents: Mapping[str, Sequence[LearnedConsolidation]],
+    document: Document,
+) -> dict[str, Any]:
+    """The window on which the learned and the tuned policy differ most, over time, and where they part the most.
+
+    Without a learned one, the tuned and the published; nothing where no two such ran.
+    """
+    from rlsched.evaluate.consolidation_partings import consolidation_partings, consolidation_timeline, watch_window
+
+    pair = pair_of(document)
+    name = None if pair is None else most_different(document, *pair)
+    if pair is None or name is None:
+        return {"timeline": None, "differences": None}
+    by: dict[str, Anybody] = {}
+    for entry in experiment.policies:
+        if entry.name != HINDSIGHT:
+            by[entry.shown] = agents[entry.shown][0] if entry.learned else (
+                entry.policy if tuned is None or not entry.searched else find_tuned(entry, tuned)[0]
+            )  # fmt: skip
+    seed = experiment.seeds[0]
+    world = next(
+        windows.world(day, group, seed)
+        for day in windows.days
+        for group in range(experiment.groups)
+        if windows.name(day, group) == name
+    )
+    told = [one for one in classes_of(document).values() if one in by]
+    logs = {one: watch_window(world, windows.semantics, by[one], seed) for one in dict.fromkeys((*pair, *told))}
+    step_s = float(world.step_s)
+    (mine, numbers), (theirs, _) = (logs[one] for one in pair)
+    return {
+        "timeline": consolidation_timeline(name, [(one, logs[one][0]) for one in told], step_s),
+        "differences": {
+            "kind": "consolidation", "window": name, "a": pair[0], "b": pair[1],
+            **consolidation_partings((pair[0], by[pair[0]]), (mine, theirs), numbers, step_s),
+        },
+    }  # fmt: skip
 
 
 class Windows:

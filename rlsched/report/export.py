@@ -10,6 +10,7 @@ from typing import Any
 from rlsched.errors import SpecError
 from rlsched.evaluate.answer import leader_of
 from rlsched.evaluate.results import Document
+from rlsched.report.differences import differences_rows
 from rlsched.report.tables import role_of, table_rows, verdict_matrix, window_means
 from rlsched.traces.store import replacing
 
@@ -25,7 +26,7 @@ def tables_of(document: Document) -> dict[str, Rows]:
     dict
         ``policies`` (rank and role), ``summary``, ``verdicts``, ``matrix``, ``windows`` (the main
         metric by policy and window, and the difference to the leader), ``bounds``, ``gaps``,
-        ``timeline``, ``rows``. The keys are those of ``docs/json.md``.
+        ``timeline``, ``differences``, ``rows``. The keys are those of ``docs/json.md``.
     """
     opponents, marks = verdict_matrix(document)
     matrix = [
@@ -46,6 +47,7 @@ def tables_of(document: Document) -> dict[str, Rows]:
         "bounds": document.get("bounds", []),
         "gaps": document.get("gaps", []),
         "timeline": _timeline(document.get("timeline")),
+        "differences": [dict(row) for row in differences_rows(document)],
         "rows": document["rows"],
     }
     return {name: rows for name, rows in found.items() if rows}

@@ -17,6 +17,7 @@ from rlsched.evaluate.answer import (
 )
 from rlsched.evaluate.metrics import find_metric
 from rlsched.evaluate.results import Document, read_ledger
+from rlsched.report.differences import differences_of
 from rlsched.report.facts import facts_of, text_of
 from rlsched.report.figures import Dot, Spot, Strip, axis_values, dot_plot, strip_plot, trade_off
 from rlsched.report.moments import moments_of
@@ -118,6 +119,7 @@ def context(
         "moments": moments_of(document),
         "leader": leader_of(document),
         "main": {"name": main, "label": metric_label(main)},
+        "differences": differences_of(document),
         "windows": window_table(document),
         "show": show_value,
         "show_difference": show_difference,

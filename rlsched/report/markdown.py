@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rlsched.evaluate.answer import answer, metric_label, show_difference, show_value
 from rlsched.evaluate.results import Document
+from rlsched.report.differences import differences_of
 from rlsched.report.facts import facts_of
 from rlsched.report.tables import (
     metric_columns,
@@ -48,6 +49,11 @@ def render_markdown(document: Document) -> str:
     for parts in parts_of(document):
         shown = [[name, *(f"{value:,.1f}" for value in row)] for name, row in parts.rows.items()]
         out += [f"## {safe(parts.title)} [{parts.unit}]", "", *table(["policy", *parts.labels], shown)]
+    found = differences_of(document)
+    if found is not None:
+        lines = [["; ".join(cell) for cell in row] for row in found.rows]
+        out += [f"## Where {safe(found.a)} and {safe(found.b)} differ, and why", "", safe(found.intro), ""]
+        out += table(found.head, lines) if lines else []
     out += _worst(document)
     out += ["## How it was made", ""]
     if provenance.get("command"):

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_document_has_the_keys_it_promises(card: Path) -> None:
     document = run(card, ["policies=random,first_fit,best_fit"])
     assert list(document) == [
-        "experiment", "provenance", "rows", "summary", "verdicts", "bounds", "gaps", "timeline",
+        "experiment", "provenance", "rows", "summary", "verdicts", "bounds", "gaps", "timeline", "differences",
     ]  # fmt: skip
     assert document["experiment"] == "tiny"
     assert list(document["rows"][0]) == ["policy", "window", "seed", *METRICS]

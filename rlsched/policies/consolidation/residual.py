@@ -20,10 +20,13 @@ from rlsched.sim.consolidation.policy import ConsolidationPolicy, policy_code
 if TYPE_CHECKING:
     from rlsched.sim.consolidation.meters import Meters
     from rlsched.sim.consolidation.simulate import Simulator
+    from rlsched.sim.consolidation.state import State
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Choose = Callable[[F32], npt.NDArray[np.floating]]
+#: Told the state after a tick, and the policy's numbers (N, 3) of that tick.
+Watch = Callable[["State", F64], None]
 Range = tuple[float, float]
 
 #: The numbers of a policy, in the order of the environment's action.
@@ -106,7 +109,12 @@ class ConsolidationResidual:
         return out
 
     def run(
-        self, simulator: Simulator, seeds: Sequence[int], choose: Choose, which: Sequence[int] | None = None
+        self,
+        simulator: Simulator,
+        seeds: Sequence[int],
+        choose: Choose,
+        which: Sequence[int] | None = None,
+        watch: Watch | None = None,
     ) -> list[Meters]:
         """Replay worlds to their ends, all copies in lock-step, one question a tick.
 
@@ -119,6 +127,8 @@ class ConsolidationResidual:
             Observations (N, F) float32, fields :data:`FIELDS` → actions (N, A).
         which : sequence of int, optional
             World of each copy; the first by default.
+        watch : callable, optional
+            Told the state after each tick, and the numbers it was decided by, (N, 3).
 
         Returns
         -------
@@ -147,5 +157,7 @@ class ConsolidationResidual:
             observer.observe(state.code, everyone, seen)
             code.parameter[:], code.placement_cap[:], code.evacuate_below[:] = self.numbers(choose(seen)).T
             simulator.tick(state, code)
+            if watch is not None:
+                watch(state, np.stack([code.parameter, code.placement_cap, code.evacuate_below], axis=1))
             observer.note(state.code, everyone, fresh=False)
         return [state.meters(copy) for copy in range(n)]
