@@ -34,7 +34,13 @@ REASONS = 4
 
 
 def partings(
-    world: World, window: Window, mine: Contestant, theirs: Contestant, typical: Typical | None = None
+    world: World,
+    window: Window,
+    mine: Contestant,
+    theirs: Contestant,
+    typical: Typical | None = None,
+    *,
+    clock: bool = True,
 ) -> dict[str, Any] | None:
     """The first decisions on which one policy and a heuristic differ.
 
@@ -49,6 +55,8 @@ def partings(
         A heuristic.
     typical : Typical, optional
         Typical requests of the world, for rules that measure fragmentation.
+    clock : bool
+        False where time is only the order of arrival.
 
     Returns
     -------
@@ -83,9 +91,8 @@ def partings(
             alike += 1
         else:
             task = window.lo + k
-            found.append(
-                {"number": k + 1, "task": plain_id(world, task), "at_s": float(world.trace.arrive_s[task]), **told}
-            )
+            at_s = float(world.trace.arrive_s[task]) if clock else None
+            found.append({"number": k + 1, "task": plain_id(world, task), "at_s": at_s, **told})
         decide_all(world, at, ours[k : k + 1], devices)
         branch = at.copy()
         run_policy(world, branch, theirs.policy.arrays())
@@ -150,7 +157,9 @@ def _tell(
         scores = [by[row]["score"] if row in by else None for row in rows]
         # What is said is of these two machines only where, asked as a library, both answer as they did here.
         if (explained.decision.row, explained.other.row) == rows:
-            why = list(explained.why)[:REASONS]
+            why = list(explained.why)[:REASONS] or ["it weighs nothing: it takes machines in their order"]
+        else:
+            why = ["asked by itself in this state, one of them answers otherwise, so it cannot say why"]
     except (PolicyError, SpecError) as error:
         why = [f"cannot be asked by itself: {error}"]
     return {

@@ -208,7 +208,7 @@ def part(
     if window is None or mine.options(arena.options) != theirs.options(arena.options):
         return None
     world = arena.world(mine if mine.needs_residents else theirs, built)
-    found = partings(world, window, mine, theirs, arena.typical)
+    found = partings(world, window, mine, theirs, arena.typical, clock=arena.instances.clock)
     return None if found is None else {"kind": "placement", "window": window.name, "a": pair[0], "b": pair[1], **found}
 
 

@@ -68,11 +68,11 @@ def _placement(found: Mapping[str, Any]) -> Told:
         intro += " No other decision was found."
     rows: list[tuple[Cell, ...]] = [
         (
-            (f"task {one['number']:,}", f"at {format_duration(one['at_s'])}"),
+            (f"task {one['number']:,}", *(() if one["at_s"] is None else (f"at {format_duration(one['at_s'])}",))),
             _request(one["request"]),
             _machine(one, 0),
             _machine(one, 1),
-            tuple(one["why"]) or ("not told: asked by itself, one of them answers otherwise",),
+            tuple(one["why"]) or ("not told",),
         )
         for one in found["decisions"]
     ]
@@ -82,13 +82,18 @@ def _placement(found: Mapping[str, Any]) -> Told:
 def _request(request: Mapping[str, Any]) -> Cell:
     if not request:
         return ("not told",)
-    out = [f"{request['cpu_mcore'] / MCORE_PER_CORE:g} cores", f"{request['mem_mib'] / MIB_PER_GIB:.3g} GiB"]
+    out = [f"{request['cpu_mcore'] / MCORE_PER_CORE:g} cores", _gib(request["mem_mib"])]
     if request.get("gpu_count"):
         of = "" if request["gpu_mgpu"] == MGPU_PER_GPU else f" × {request['gpu_mgpu'] / MGPU_PER_GPU:g}"
         out.append(f"{request['gpu_count']} GPU{'s' if request['gpu_count'] > 1 else ''}{of}")
     if request.get("expected_s") is not None:
         out.append(f"for {format_duration(round(request['expected_s']))}")
     return tuple(out)
+
+
+def _gib(mem_mib: int) -> str:
+    gib = mem_mib / MIB_PER_GIB
+    return f"{gib:,.0f} GiB" if gib >= 100 else f"{gib:.3g} GiB"
 
 
 def _machine(one: Mapping[str, Any], which: int) -> Cell:
@@ -98,7 +103,7 @@ def _machine(one: Mapping[str, Any], which: int) -> Cell:
     free = one.get("free", [{}, {}])[which]
     out = [name]
     if free:
-        out.append(f"free: {free['cpu_mcore'] / MCORE_PER_CORE:g} cores, {free['mem_mib'] / MIB_PER_GIB:.3g} GiB")
+        out.append(f"free: {free['cpu_mcore'] / MCORE_PER_CORE:g} cores, {_gib(free['mem_mib'])}")
     if "gpu_mgpu" in free:
         out.append("GPUs free: " + " ".join(f"{one / MGPU_PER_GPU:g}" for one in free["gpu_mgpu"]))
     score = one["scores"][which]

@@ -32,7 +32,7 @@ for (const box of document.querySelectorAll(".moments")) {
   const last = data.x.length - 1;
   const span = data.x[last] - data.x[0] || 1;
   const panels = [...box.querySelectorAll(".panel")];
-  const shown = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
+  const shown = (value) => value.toLocaleString("en", Math.abs(value) < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 1 });
   const show = () => {
     const at = Number(range.value);
     const text = shown(data.x[at]) + " " + data.x_label;
