@@ -19,6 +19,7 @@ import numpy as np
 from rlsched import spec
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.carbon import Intensity, find_intensity, not_known
 from rlsched.evaluate.classes import classes_of, pair_of
 from rlsched.evaluate.consolidation_bound import DOC, NAME, cost_bound
 from rlsched.evaluate.consolidation_card import HINDSIGHT, ConsolidationExperiment, PolicyEntry
@@ -88,7 +89,8 @@ def run(
         entry.shown: [load_consolidation(one) for one in entry.agents] for entry in experiment.policies if entry.learned
     }
     windows = Windows(experiment, data_root, progress)
-    rows = play(experiment, windows, tuned, agents, keep)
+    carbon = find_intensity(experiment.carbon, data_root)
+    rows = play(experiment, windows, tuned, agents, keep, carbon)
     bootstrap = Bootstrap(**experiment.bootstrap.model_dump())
     name, main = experiment_name(card), experiment.main_metric
     names = [entry.shown for entry in experiment.policies]
@@ -130,6 +132,7 @@ def run(
         "seeds": list(experiment.seeds),
         "bootstrap": experiment.bootstrap.model_dump(),
         "seconds": round(time.monotonic() - began, 1),
+        **({"carbon": experiment.carbon.words} if experiment.carbon else {}),
     }
     if agents:
         several = {entry.shown for entry in experiment.policies if entry.runs}
@@ -265,6 +268,7 @@ def play(
     tuned: Tuned | None,
     agents: Mapping[str, Sequence[LearnedConsolidation]],
     keep: Keep = at_once,
+    carbon: Intensity | None = None,
 ) -> list[dict[str, Any]]:
     """Every policy on every window with every seed; agents, all runs of each, by the names they are shown under."""
 
@@ -285,7 +289,7 @@ def play(
                 world = windows.world(day, group, seed)
 
                 def make(world: World = world, seed: int = seed) -> list[dict[str, Any]]:
-                    return _play_one(experiment, world, windows.semantics, everybody, seed)
+                    return _play_one(experiment, world, windows.semantics, everybody, seed, carbon)
 
                 metered = tied(keep, windows.files)(f"{name} {seed} {len(everybody)}", make)
                 found[name, seed] = dict(zip(everybody, metered, strict=True))
@@ -307,7 +311,12 @@ def play(
 
 
 def _play_one(
-    experiment: ConsolidationExperiment, world: World, semantics: Semantics, everybody: Sequence[Anybody], seed: int
+    experiment: ConsolidationExperiment,
+    world: World,
+    semantics: Semantics,
+    everybody: Sequence[Anybody],
+    seed: int,
+    carbon: Intensity | None = None,
 ) -> list[dict[str, Any]]:
     """What each is made of, and every metric, None where not known."""
     from rlsched.sim.consolidation.simulate import Simulator
@@ -317,13 +326,9 @@ def _play_one(
     runs = simulator.run(policies, [seed] * len(policies)) if policies else []
     meters: dict[Anybody, Meters] = {run.policy: run.meters for run in runs}
     meters |= {one: one.run(simulator, [seed])[0] for one in everybody if isinstance(one, LearnedConsolidation)}
-    return [
-        {
-            **_made_of(one, world),
-            **plain(read_metrics(Finished(world, meters[one], simulator.n_ticks, experiment.pue, experiment.weights))),
-        }
-        for one in everybody
-    ]
+    g_per_kwh = (carbon or not_known)(0.0, float(world.n_samples * world.step_s))
+    how = simulator.n_ticks, experiment.pue, experiment.weights, g_per_kwh
+    return [{**_made_of(one, world), **plain(read_metrics(Finished(world, meters[one], *how)))} for one in everybody]
 
 
 def find_bounds(experiment: ConsolidationExperiment, windows: Windows) -> tuple[list[Bound], str]:

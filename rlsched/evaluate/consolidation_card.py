@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.carbon import CarbonSpec
 from rlsched.evaluate.consolidation_days import ALL, DAY
 from rlsched.evaluate.consolidation_metrics import METRICS, WEIGHTS
 from rlsched.evaluate.experiment import BootstrapSpec, ReferencesSpec
@@ -226,6 +227,8 @@ class ConsolidationExperiment(Spec):
         Verdicts are given for these besides the main metric.
     references, bootstrap, tune
         See their classes.
+    carbon : CarbonSpec, optional
+        Intensity of the grid, second 0 of each day at its ``from_s``; without it carbon is not given.
     bounds : {"none", "packing"}
         See ``rlsched.evaluate.consolidation_bound``.
     """
@@ -252,6 +255,7 @@ class ConsolidationExperiment(Spec):
     bounds: Literal["none", "packing"] = "none"
     bootstrap: BootstrapSpec = Field(default_factory=BootstrapSpec)
     tune: ConsolidationTuneSpec | None = None
+    carbon: CarbonSpec | None = None
 
     @field_validator("day", "policies", "seeds")
     @classmethod

@@ -30,6 +30,8 @@ class Finished:
     pue : float
     weights : mapping of str to float
         Of ``energy``, ``unmet`` and ``moves`` in the weighted cost.
+    g_per_kwh : float
+        Carbon intensity of the grid, mean of the window; NaN where not known.
     """
 
     world: World
@@ -37,6 +39,7 @@ class Finished:
     n_ticks: int
     pue: float
     weights: Mapping[str, float]
+    g_per_kwh: float = math.nan
 
     @property
     def values(self) -> dict[str, float]:
@@ -65,6 +68,10 @@ def full_energy_ws(world: World) -> float:
 
 def _cost(run: Finished) -> float:
     return 100.0 * math.fsum(run.weights[name] * share for name, share in run.shares.items())
+
+
+def _carbon(run: Any) -> float:
+    return float(run.values["energy_kwh"] * run.g_per_kwh / 1000.0)
 
 
 def _part(name: str) -> Callable[[Any], float]:
@@ -111,6 +118,8 @@ _TABLE = (
            _part("unmet")),
     Metric("move_cost_pct", "move part", _FULL, "100 · w_moves · migrations / (VMs · ticks)", "down", "",
            _part("moves")),
+    Metric("carbon_kg", "carbon", "kg CO2e", "energy_kwh · mean carbon intensity of the window [g/kWh] / 1000", "down",
+           "intensity: the card's [carbon]", _carbon),
     *(
         Metric(name, label, unit, METERS[name][1].rstrip("."), better, "" if unit == "kWh" else _CLOUDSIM, _meter(name),
                percent=unit == "share")

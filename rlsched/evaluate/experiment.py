@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
 
 from rlsched.errors import SpecError, did_you_mean
+from rlsched.evaluate.carbon import CarbonSpec
 from rlsched.evaluate.experiment_inputs import DataSpec as DataSpec
 from rlsched.evaluate.experiment_inputs import HostType as HostType
 from rlsched.evaluate.experiment_inputs import MachinesSpec as MachinesSpec
@@ -321,6 +322,8 @@ class PlacementExperiment(Spec):
         ``rlsched.sim.fragmentation``.
     bounds : {"none", "lp"}
         ``lp``: what no policy can beat on the main metric, see ``rlsched.evaluate.bounds``.
+    carbon : CarbonSpec, optional
+        Intensity of the grid; without it carbon is not given.
     """
 
     kind: Literal["placement"]
@@ -343,6 +346,7 @@ class PlacementExperiment(Spec):
     bootstrap: BootstrapSpec = Field(default_factory=BootstrapSpec)
     tune: TuneSpec | None = None
     bounds: Literal["none", "lp"] = "none"
+    carbon: CarbonSpec | None = None
 
     @field_validator("simulation")
     @classmethod

@@ -37,16 +37,19 @@ class Measured:
     clock : bool
         False where time is only the order of arrival (fill windows): metrics of time are not
         known then.
+    g_per_kwh : float
+        Carbon intensity of the grid, mean of the window; NaN where not known.
     """
 
     world: World
     arrays: StateArrays
     clock: bool = True
+    g_per_kwh: float = math.nan
 
     @classmethod
-    def of(cls, world: World, state: State, copy: int, *, clock: bool = True) -> Measured:
+    def of(cls, world: World, state: State, copy: int, *, clock: bool = True, g_per_kwh: float = math.nan) -> Measured:
         """Copy ``copy`` of a state."""
-        return cls(world, state.arrays.copy_view(copy), clock)
+        return cls(world, state.arrays.copy_view(copy), clock, g_per_kwh)
 
     def count(self, row: int) -> int:
         """A whole-number meter, row ``C_*`` of ``rlsched.sim.state``."""
@@ -372,6 +375,24 @@ _TABLE = (
         "down",
         "power curves: rlsched.sim.power",
         lambda m: 1000.0 * _ratio(_energy(m), _core_hours(m)),
+    ),
+    Metric(
+        "carbon_kg",
+        "carbon",
+        "kg CO2e",
+        "energy_kwh · mean carbon intensity of the window [g/kWh] / 1000",
+        "down",
+        "intensity: the card's [carbon]",
+        lambda m: _energy(m) * m.g_per_kwh / 1000.0,
+    ),
+    Metric(
+        "carbon_g_per_core_h",
+        "carbon a core-hour",
+        "g CO2e per core-hour",
+        "1000 · carbon_kg / core-hours allocated",
+        "down",
+        "intensity: the card's [carbon]",
+        lambda m: _ratio(_energy(m) * m.g_per_kwh, _core_hours(m)),
     ),
     Metric(
         "cost_usd",

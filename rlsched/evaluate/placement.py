@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shlex
 import time
@@ -17,6 +18,7 @@ from rlsched.errors import MissingDataError
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
 from rlsched.evaluate.bounds import placement_bounds, why_not
+from rlsched.evaluate.carbon import Intensity, find_intensity, not_known
 from rlsched.evaluate.classes import pair_of
 from rlsched.evaluate.contestants import (
     TUNED,
@@ -82,6 +84,7 @@ class Arena:
     typical: Typical | None
     curves: dict[str, PowerCurve]
     failures: MachineEvents | None = None
+    carbon: Intensity = not_known
 
     def world(self, contestant: Contestant, built: dict[Any, World]) -> World:
         """The world a contestant plays in; ``built`` keeps those that several share."""
@@ -139,7 +142,7 @@ def run(
     contestants = find_contestants(spec.policies, card.parent)
     inputs = read_inputs(spec, card.parent, data_root)
     keep = tied(keep, inputs.sha256)
-    arena = open_arena(spec, inputs, spec.split)
+    arena = dataclasses.replace(open_arena(spec, inputs, spec.split), carbon=find_intensity(spec.carbon, data_root))
     check_contestants(contestants, spec.options)
     built: dict[Any, World] = {}
     rows = play(arena, contestants, spec.seeds, progress, main_metric=spec.main_metric, built=built, keep=keep)
@@ -181,6 +184,7 @@ def run(
         **describe_windows(arena),
         "parts": PARTS,
         "no_bound": no_bound,
+        **({"carbon": spec.carbon.words} if spec.carbon else {}),
         "bootstrap": {**spec.bootstrap.model_dump(), "over": "windows and seeds, paired"},
         "comparisons": compared,
         "seconds": round(time.monotonic() - began, 1),
@@ -355,7 +359,10 @@ def _play_one(
     state = world.start(windows, [stream_seed(seed or 0, "window", window.name) for window in windows])
     _run(policy, world, state, count)
     check_over(state)
-    measured = [Measured.of(world, state, copy, clock=clock) for copy in range(len(windows))]
+    measured = [
+        Measured.of(world, state, copy, clock=clock, g_per_kwh=arena.carbon(one.start_s, one.stop_s))
+        for copy, one in enumerate(windows)
+    ]
     return [{name: plain(value) for name, value in read_metrics(one).items()} for one in measured]
 
 

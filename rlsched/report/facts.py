@@ -27,6 +27,7 @@ def facts_of(document: Document) -> list[tuple[str, str]]:
         ("data, SHA-256", _pairs({Path(name).name: sha for name, sha in p.get("data_sha256", {}).items()})),
         ("windows", _windows(p.get("windows", []))),
         ("machines", _pairs(p.get("machines"))),
+        ("carbon intensity", p.get("carbon")),
         ("typical requests", p.get("typical_requests")),
         ("versions", _pairs(p.get("versions"))),
         ("measured on", _pairs(p.get("machine"))),

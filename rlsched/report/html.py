@@ -163,24 +163,40 @@ def figures(document: Document, *, at: str = "") -> list[dict[str, str]]:
     return out
 
 
+#: Metrics that are put into the pictures of what is paid for what, besides the judged ones, where they are known.
+CARBON = ("carbon_g_per_core_h", "carbon_kg")
+
+
 def trades(document: Document, *, at: str = "") -> list[dict[str, str]]:
-    """The main metric against each other judged one: what is paid for what."""
+    """The main metric against each other judged one and carbon, and money against carbon: what is paid for what."""
     main, *others = judged_metrics(document) or [""]
     if find_metric(main) is None:
         return []
     by = {(one["policy"], one["metric"]): one["mean"] for one in document["summary"]}
+    # Carbon a core-hour where it is known: the whole falls when more is turned away.
+    carbon = next((one for one in CARBON if any(by.get((name, one)) is not None for name, _ in by)), None)
+    money = [one for one in others if one.startswith("cost_usd")]
+    pairs = [(main, one) for one in dict.fromkeys((*others, *([carbon] if carbon else [])))]
+    pairs += [(one, carbon) for one in money if carbon]
     first = leader_of(document)
     out: list[dict[str, str]] = []
-    for metric in others:
-        known = [name for name in ranked_policies(document) if None not in (by[name, main], by[name, metric])]
-        places = {name: (by[name, main], by[name, metric]) for name in known if role_of(document, name) != "control"}
-        if len(places) < 3 or find_metric(metric) is None:
+    for x_metric, y_metric in pairs:
+        x_known, y_known = find_metric(x_metric), find_metric(y_metric)
+        if x_known is None or y_known is None:
             continue
-        front = pareto_front(places, [find_metric(one).better == "down" for one in (main, metric)])  # type: ignore[union-attr]
-        a, b = (percent_scale(one) or 1.0 for one in (main, metric))
+        known = [
+            name
+            for name in ranked_policies(document)
+            if None not in (by.get((name, x_metric)), by.get((name, y_metric))) and role_of(document, name) != "control"
+        ]
+        places = {name: (by[name, x_metric], by[name, y_metric]) for name in known}
+        if len(places) < 3:
+            continue
+        front = pareto_front(places, [one.better == "down" for one in (x_known, y_known)])
+        a, b = (percent_scale(one) or 1.0 for one in (x_metric, y_metric))
         spots = [Spot(name, a * x, b * y, name in front, name == first) for name, (x, y) in places.items()]
-        svg = trade_off(spots, _axis(main), _axis(metric), name=f"{at}trade-{len(out)}")
-        label = f"{metric_label(main)} against {metric_label(metric)}"
+        svg = trade_off(spots, _axis(x_metric), _axis(y_metric), name=f"{at}trade-{len(out)}")
+        label = f"{metric_label(x_metric)} against {metric_label(y_metric)}"
         out.append({"label": label, "front": ", ".join(front), "svg": svg})
     return out
 
