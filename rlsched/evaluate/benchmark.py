@@ -259,6 +259,10 @@ def run_job(
     try:
         units = benchmark.units(job, one.facts)
         document = run_experiment(job.card, job.overrides, data_root=data_root, progress=progress, keep=units)
+        now = facts_of(job)
+        if now != one.facts:
+            odd = [what for key, what in FACTS.items() if now[key] != one.facts[key]]
+            raise SpecError(f"other {' and '.join(odd)} than when it began: run the same command again.")
         one.seconds = round(time.monotonic() - began, 1)
         used = resource.getrusage(resource.RUSAGE_SELF)
         one.cpu_s = round(used.ru_utime + used.ru_stime, 1)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluate_worlds import CARD, write_experiment
+from benchmark_worlds import BENCHMARK, run_here, silent, write_benchmark
+from evaluate_worlds import CARD
 
 from rlsched.errors import SpecError
 from rlsched.evaluate import placement
 from rlsched.evaluate.benchmark import (
-    Benchmark,
-    Outcome,
     begin_anew,
     fingerprint,
     look_around,
@@ -32,45 +31,10 @@ from rlsched.evaluate.keep import Units
 from rlsched.evaluate.kinds import run_experiment
 from rlsched.evaluate.results import LEDGER, load_document
 
-BENCHMARK = """\
-kind = "benchmark"
-title = "Two tiny problems"
-[[experiments]]
-name = "a"
-about_s = 2
-compared = ["best_fit", "first_fit"]
-generality = [{ label = "three machines", set = ["machines.sample=3"] }]
-[[experiments]]
-name = "b"
-set = ["policies=best_fit,worst_fit"]
-[[experiments]]
-name = "c"
-optional = true
-"""
-
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    roles = CARD.replace(
-        'textbook = "best_fit"\n', 'textbook = "best_fit"\npublished = "worst_fit"\ntuned = "first_fit"\n'
-    )
-    for name in "abc":
-        write_experiment(tmp_path / name, roles)
-    path = tmp_path / "all.toml"
-    path.write_text(BENCHMARK)
-    return path
-
-
-def silent(_text: str, _share: float) -> None:
-    """Told how far it is, and says nothing."""
-
-
-def run_here(benchmark: Benchmark) -> list[Outcome]:
-    """Every job that waits, in this process."""
-    found = look_around(benchmark)
-    out = [one if one.kept else run_job(benchmark, one, None, silent) for one in found]
-    write_state(benchmark, out)
-    return out
+    return write_benchmark(tmp_path)
 
 
 def test_parts_are_kept_and_told_together(card: Path, tmp_path: Path) -> None:
@@ -162,6 +126,19 @@ def test_finished_parts_of_what_has_changed_are_refused_and_can_be_forgotten(
     begin_anew(out)
     assert [one.name for one in out.iterdir()] == [LEDGER]  # what was touched stays touched
     assert look_around(benchmark)[0].status == "waiting"
+
+
+def test_a_card_that_changes_while_it_runs_makes_no_part(card: Path, tmp_path: Path) -> None:
+    benchmark = open_benchmark(card, ["only=a", "variants=false"], tmp_path / "out")
+    (one,) = look_around(benchmark)
+
+    def meddle(_text: str, _share: float) -> None:
+        (tmp_path / "a" / "experiment.toml").write_text(CARD + "# changed\n")
+
+    run_job(benchmark, one, None, meddle)
+    assert (one.status, one.ours) == ("failed", False)
+    assert one.reason.startswith("other card than when it began")
+    assert not (tmp_path / "out" / "parts").exists()
 
 
 def test_parts_of_different_cards_make_no_page(card: Path, tmp_path: Path) -> None:

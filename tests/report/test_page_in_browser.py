@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmark_worlds import finished
 from browser import Browser, find_chromium
 from evaluate_worlds import CARD, write_experiment
 
+from rlsched.evaluate.benchmark_document import collect, parts_of_folder
 from rlsched.evaluate.placement import run
+from rlsched.report.benchmark import render_benchmark
 from rlsched.report.html import render
 
 CHROMIUM = find_chromium()
@@ -34,6 +37,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def overall(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page over several problems, with one that is missing."""
+    place = finished(tmp_path_factory.mktemp("benchmark"))
+    parts = parts_of_folder(place)
+    document = collect(place, parts)
+    document["provenance"]["left_out"]["a-name-that-never-ends-" * 6] = "left out"
+    file = place / "report.html"
+    file.write_text(render_benchmark(document, parts, place), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     assert CHROMIUM is not None  # otherwise skipped
     with Browser(CHROMIUM) as one:
@@ -54,9 +69,11 @@ def requests(browser: Browser) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 800, 1600])
+@pytest.mark.parametrize("which", ["page", "overall"])
 def test_it_asks_nobody_says_nothing_and_is_as_wide_as_the_window(
-    browser: Browser, page: Path, width: int, dark: bool
+    browser: Browser, request: pytest.FixtureRequest, which: str, width: int, dark: bool
 ) -> None:
+    page: Path = request.getfixturevalue(which)
     browser.open(page, width, dark=dark)
     assert said(browser) == []
     assert requests(browser) == [page.resolve().as_uri()]
@@ -137,6 +154,51 @@ def test_the_timeline_scrubs_with_the_arrow_keys_and_the_pointer(browser: Browse
     )
     browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
     assert float(browser.run(lines)[0].rstrip("%")) == pytest.approx(25, abs=1.5)
+    assert said(browser) == []
+
+
+def test_each_problem_of_a_benchmark_scrubs_and_sorts_on_its_own(browser: Browser, overall: Path) -> None:
+    browser.open(overall, 1200)
+    boxes = "[...document.querySelectorAll('.moments')]"
+    assert browser.run(f"{boxes}.length") == 2
+    lines = boxes + ".map((box) => [...new Set([...box.querySelectorAll('.cursor')].map((one) => one.style.left))])"
+    browser.run("document.querySelectorAll('.moments input')[1].focus()")
+    before = browser.run(lines)
+    browser.press("End")
+    after = browser.run(lines)
+    assert after[1] == ["100%"]
+    assert after[0] == before[0] != ["100%"]
+    # The first table that sorts is that of the first problem; the second's stays as it is.
+    names = "[...one.tBodies[0].rows].map((row) => row.cells[0].textContent)"
+    rows = f"[...document.querySelectorAll('table.sortable')].map((one) => {names})"
+    old = browser.run(rows)
+    browser.run("document.querySelectorAll('table.sortable')[0].querySelectorAll('thead button')[0].click()")
+    new = browser.run(rows)
+    assert new[0] == sorted(old[0])
+    assert new[1:] == old[1:]
+    assert said(browser) == []
+
+
+def test_links_of_a_benchmark_lead_to_their_problem(browser: Browser, overall: Path) -> None:
+    browser.open(overall, 1200)
+    for link in browser.run("[...document.querySelectorAll('.overall a')].map((one) => one.getAttribute('href'))"):
+        browser.run(f"document.querySelector('.overall a[href=\"{link}\"]').click()")
+        at = browser.run(f"document.querySelector('{link}').getBoundingClientRect().top")
+        assert -2 <= at <= 900  # in the window
+
+
+def test_where_policies_differ_can_be_read_on_a_phone(browser: Browser, page: Path) -> None:
+    document = run(
+        page.parent / "experiment.toml",
+        [f"policies={POLICIES}", "references.tuned=cosine", "references.published=nilas"],
+    )
+    file = page.parent / "differ.html"
+    file.write_text(render(document), encoding="utf-8")
+    browser.open(file, 360)
+    region = "document.querySelector('#differ ~ .scroll')"
+    assert browser.run(f"{region}.scrollWidth > {region}.clientWidth")  # it scrolls on its own
+    assert browser.run("document.documentElement.scrollWidth") <= 360
+    assert browser.run(f"{region}.getAttribute('tabindex')") == "0"
     assert said(browser) == []
 
 
