@@ -29,6 +29,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, descri
 File = Annotated[str, typer.Argument(help="File or directory, or the name of a dataset that 'traces list' shows.")]
 Format = Annotated[str | None, typer.Option(help="Format of FILE; recognised from its content by default.")]
 CardOption = Annotated[str | None, typer.Option(help="Card (TOML) that names the reader, or maps columns and units.")]
+Map = Annotated[
+    str | None, typer.Option("--columns", help="Your columns, where they are not ours: ours=theirs,... or a card.")
+]
 Day = Annotated[str | None, typer.Option(help="YYYYMMDD, for PlanetLab's archive.")]
 Part = Annotated[str | None, typer.Option(help="Part of a dataset; its first by default.")]
 Data = Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")]
@@ -68,6 +71,7 @@ def describe_(
     file: File,
     format: Format = None,
     card: CardOption = None,
+    columns: Map = None,
     day: Day = None,
     part: Part = None,
     data: Data = None,
@@ -85,20 +89,20 @@ def describe_(
 
     rlsched traces describe azure-v1-2017 --json
 
-    rlsched traces describe my.csv --card my.toml
+    rlsched traces describe my.csv --columns arrive_s=created,cpu_mcore=vcpus,cpu_unit=cores
     """
     from rlsched.traces.describe import describe
 
     if html is not None:
         _check_place(html, ".html", "the page is an HTML file")
-    columns = read_columns(file, format, card, day, part, data, option)
-    facts = describe(columns)
+    found = read_columns(file, format, card, day, part, data, option, columns)
+    facts = describe(found)
     if html is not None:
         from rlsched.cli.traces_tables import write_page
 
         title = f"{file}, {part}" if part else Path(file).name
         with _busy(f"drawing {html}"):
-            write_page(html, columns, facts, title)
+            write_page(html, found, facts, title)
     if as_json:
         typer.echo(json.dumps(facts, allow_nan=False))
         return
@@ -106,7 +110,7 @@ def describe_(
 
     typer.echo(f"{facts['kind']} {facts['source']}")
     _print(*tables(facts))
-    typer.echo("\n".join(columns.report.lines()))
+    typer.echo("\n".join(found.report.lines()))
     if html is not None:
         typer.echo(f"\npage: {html}")
 
@@ -117,6 +121,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="Parquet file to write; replaced only when all went well.")],
     format: Format = None,
     card: CardOption = None,
+    columns: Map = None,
     day: Day = None,
     part: Part = None,
     data: Data = None,
@@ -133,14 +138,14 @@ def convert(
     _check_place(out, ".parquet", "the output is a Parquet file")
     if out.exists() and Path(file).exists() and out.samefile(file):
         raise SpecError(f"the output must be another file than the input: got {out} for both. Name another output.")
-    columns = read_columns(file, format, card, day, part, data, option)
-    save(columns, out)
+    found = read_columns(file, format, card, day, part, data, option, columns)
+    save(found, out)
     if as_json:
-        document = {"path": str(out), "kind": kind_of(columns), "rows": len(columns), "bytes": out.stat().st_size}
+        document = {"path": str(out), "kind": kind_of(found), "rows": len(found), "bytes": out.stat().st_size}
         typer.echo(json.dumps(document))
         return
-    typer.echo(f"{out}: {kind_of(columns)} of {len(columns):,} rows, {out.stat().st_size:,} bytes")
-    typer.echo("\n".join(columns.report.lines()))
+    typer.echo(f"{out}: {kind_of(found)} of {len(found):,} rows, {out.stat().st_size:,} bytes")
+    typer.echo("\n".join(found.report.lines()))
 
 
 traces_check.register(app)
@@ -155,11 +160,14 @@ def read_columns(
     part: str | None,
     data: Path | None,
     option: list[str] | None,
+    columns: str | None = None,
+    columns_option: str = "--columns",
 ) -> Columns:
     """Read what the command line names: a file, or a dataset by the name of its card."""
     from rlsched import assets
+    from rlsched.cli.traces_columns import read_mapped, suggest_map
     from rlsched.traces.datasets import read_dataset
-    from rlsched.traces.read import read_any
+    from rlsched.traces.read import read_any, recognise
 
     options: dict[str, Any] = {}
     for text in option or []:
@@ -177,8 +185,18 @@ def read_columns(
             if not Path(file).exists() and Path(file).name == file and not Path(file).suffix:
                 known = did_you_mean(file, assets.list_assets("traces"))
                 raise TraceError(f"no file at {file}, and no dataset of that name.{known}")
+            if columns is not None:
+                for name, value in (("--format", format), ("--card", card)):
+                    if value is not None:
+                        raise SpecError(f"{columns_option} says how {file} is read: leave {name} out ({value}).")
+                return read_mapped(Path(file), columns, columns_option, options)
+            if format is None and card is None:
+                try:
+                    recognise(file)
+                except TraceError as error:
+                    raise suggest_map(Path(file), error, columns_option) from None
             return read_any(file, format=format, card=card, **options)
-        for name, value in (("--format", format), ("--card", card)):
+        for name, value in (("--format", format), ("--card", card), (columns_option, columns)):
             if value is not None:
                 raise SpecError(f"{name} is for a file: {file} is a dataset, whose card says it. Leave it out.")
         return read_dataset(file, part, data=data, **options)

@@ -37,6 +37,10 @@ def check_(
     card: Annotated[
         str | None, typer.Option(help="Card (TOML) that names the reader, or maps columns and units.")
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Your columns, where they are not ours: ours=theirs,... or a card.")
+    ] = None,
+    machine_columns: Annotated[str | None, typer.Option(help="The same for --machines.")] = None,
     day: Annotated[str | None, typer.Option(help="YYYYMMDD, for PlanetLab's archive.")] = None,
     part: Annotated[str | None, typer.Option(help="Part of a dataset; its first by default.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder the datasets lie in; RLSCHED_DATA by default.")] = None,
@@ -73,16 +77,16 @@ def check_(
 
     def read(**more: object) -> Columns:
         also = [f"{name}={value}" for name, value in more.items()]
-        return read_columns(target, format, card, day, part, data, [*(option or []), *also])
+        return read_columns(target, format, card, day, part, data, [*(option or []), *also], columns)
 
-    hosts = _machines(machines, machines_part, data)
+    hosts = _machines(machines, machines_part, machine_columns, data)
     report = check_file(read, _path(target, part, data), machines=hosts)
     _tell(report, as_json, hosts is not None)
     if report.changes_results:
         raise typer.Exit(CHANGES)
 
 
-def _machines(name: str | None, part: str | None, data: Path | None) -> Machines | None:
+def _machines(name: str | None, part: str | None, columns: str | None, data: Path | None) -> Machines | None:
     from rlsched.cli.traces import read_columns
     from rlsched.traces.columns import Machines
     from rlsched.traces.read import kind_of
@@ -90,9 +94,11 @@ def _machines(name: str | None, part: str | None, data: Path | None) -> Machines
     if name is None:
         if part is not None:
             raise SpecError("--machines-part needs --machines: name the dataset it is a part of.")
+        if columns is not None:
+            raise SpecError("--machine-columns needs --machines: name the file whose columns it maps.")
         return None
     own = data if part is not None or not Path(name).exists() else None
-    found = read_columns(name, None, None, None, part, own, None)
+    found = read_columns(name, None, None, None, part, own, None, columns, "--machine-columns")
     if not isinstance(found, Machines):
         raise SpecError(
             f"--machines must name machines: {name} holds {kind_of(found)}. Name another file, or a part of a dataset "

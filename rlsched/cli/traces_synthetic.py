@@ -27,6 +27,9 @@ def fit(
     card: Annotated[
         str | None, typer.Option(help="Card (TOML) that names the reader, or maps columns and units.")
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Your columns, where they are not ours: ours=theirs,... or a card.")
+    ] = None,
     day: Annotated[str | None, typer.Option(help="YYYYMMDD, for PlanetLab's archive.")] = None,
     part: Annotated[str | None, typer.Option(help="Part of a dataset; its first by default.")] = None,
     usage_part: Annotated[str | None, typer.Option(help="Part of the dataset with the usage of the tasks.")] = None,
@@ -45,7 +48,7 @@ def fit(
 
     Examples: rlsched traces fit azure-v1-2017 azure-v1.json
 
-    rlsched traces fit my.csv my-profile.json --card my.toml
+    rlsched traces fit my.csv my-profile.json --columns arrive_s=created,cpu_mcore=vcpus,cpu_unit=cores
     """
     from rlsched.cli.traces import read_columns
     from rlsched.traces.card import load_card
@@ -56,20 +59,20 @@ def fit(
     from rlsched.traces.synthetic.profile import save_profile
 
     check_writable(profile, ".json", [file])
-    columns = read_columns(file, format, card, day, part, data, option)
+    found = read_columns(file, format, card, day, part, data, option, columns)
     label = name if name is not None else profile.stem
-    if isinstance(columns, Trace):
-        made = fit_tasks(columns, label, min_count, digits)
-    elif isinstance(columns, Usage):
-        made = fit_series(columns, label, min_count, digits)
+    if isinstance(found, Trace):
+        made = fit_tasks(found, label, min_count, digits)
+    elif isinstance(found, Usage):
+        made = fit_series(found, label, min_count, digits)
     else:
-        raise SpecError(f"a profile is fitted to tasks or usage: {file} holds {kind_of(columns)}. Name another file.")
+        raise SpecError(f"a profile is fitted to tasks or usage: {file} holds {kind_of(found)}. Name another file.")
     if usage_part is not None:
         load = read_columns(file, None, None, None, usage_part, data, None)
-        if not isinstance(columns, Trace) or not isinstance(load, Usage):
+        if not isinstance(found, Trace) or not isinstance(load, Usage):
             raise SpecError("--usage-part is for a dataset with tasks in --part and usage in --usage-part. Check both.")
         made = with_usage(made, fit_series(load, label, min_count, digits))
-    dataset = columns.meta.get("dataset")
+    dataset = found.meta.get("dataset")
     if dataset is not None and not cite:
         cite = load_card(str(dataset)).spec.citation
     known = {"licence": licence or made.origin.licence, "cite": cite}

@@ -257,11 +257,15 @@ def list_tree(path: Path) -> list[Path]:
     TraceError
         When there is none.
     """
-    found = [
-        entry
-        for entry in path.rglob("*")
-        if entry.is_file() and not any(part.startswith(".") for part in entry.relative_to(path).parts)
-    ]
+
+    def cannot(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # gone since its parent was listed: there is nothing to read
+            raise TraceError(f"cannot list {error.filename}: {error.strerror}. Check its permissions.") from None
+
+    found: list[Path] = []
+    for folder, below, files in os.walk(path, onerror=cannot):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [entry for name in files if not name.startswith(".") and (entry := Path(folder) / name).is_file()]
     if not found:
         raise TraceError(f"a trace directory must hold files: {path} holds none. Name the folder the files lie in.")
     return sorted(found, key=os.fsencode)
