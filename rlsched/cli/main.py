@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         _say("rlsched: interrupted; nothing half-written was kept.")
         return 130
     except click.ClickException as error:
-        _say(f"rlsched: {error.format_message()}")
+        _say(f"rlsched: {error.format_message()}{_where_to_look(error)}")
         return 2
     except KeyboardInterrupt:
         _say("rlsched: interrupted; nothing half-written was kept.")
@@ -102,6 +102,12 @@ def main(argv: list[str] | None = None) -> int:
     if code == 130:  # typer turns an interrupt into this code without a word
         _say("rlsched: interrupted; nothing half-written was kept.")
     return code if isinstance(code, int) else 0
+
+
+def _where_to_look(error: click.ClickException) -> str:
+    """The command whose help says more."""
+    context = getattr(error, "ctx", None)
+    return f" See '{context.command_path} --help'." if context is not None else ""
 
 
 def _say(text: str) -> None:

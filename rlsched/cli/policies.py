@@ -1,4 +1,4 @@
-"""``rlsched policies``: what there is to place with, heuristics and trained agents."""
+"""``rlsched policies``: what there is to decide with, rules and trained agents."""
 
 from __future__ import annotations
 
@@ -7,45 +7,57 @@ from typing import Annotated, Any
 
 import typer
 
+from rlsched.assets import list_assets
 from rlsched.cli.evaluate import Json
+from rlsched.cli.policies_names import describe_name, names_of_cards, rules_of_other_levers
+from rlsched.errors import PolicyError, did_you_mean
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
 def _root() -> None:
-    """List and describe placement policies."""
+    """List and describe policies: heuristics of placement, rules of scaling and consolidation, trained agents."""
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List heuristics and trained agents.
+    """List heuristics of placement, rules of scaling and consolidation, and trained agents.
 
     Examples: rlsched policies list
 
     rlsched policies list --json
     """
-    from rlsched.assets import list_assets
     from rlsched.policies import POLICIES
 
     rows = [{"name": one.name, "kind": "heuristic", "doc": one.doc} for one in POLICIES.values()]
+    rows += rules_of_other_levers()
     rows += [{"name": name, "kind": "agent", "doc": _agent_doc(name)} for name in list_assets("agents")]
     if as_json:
         typer.echo(json.dumps({"policies": rows}))
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        typer.echo(f"{row['name']:<{width}}  {row['kind']:<9}  {row['doc']}")
+        typer.echo(f"{row['name']:<{width}}  {row['kind']:<13}  {row['doc']}")
+    typer.echo(
+        "Blends of rules: 'blend:RULE=WEIGHT,...'. Names that only experiments use: 'rlsched policies describe NAME'."
+    )
 
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A heuristic, a blend:RULE=WEIGHT, a trained agent, or a policy file.")],
+    name: Annotated[
+        str, typer.Argument(help="Any name that list shows or a card uses, a blend:RULE=WEIGHT, or a policy file.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Say what a policy does, what it needs, and where it is from.
 
+    Of a name that only experiments use, such as tuned_blend: which do, and what each means by it.
+
     Examples: rlsched policies describe best_fit
+
+    rlsched policies describe tuned_blend
 
     rlsched policies describe runs/train-placement-openb/policy.onnx
     """
@@ -53,17 +65,41 @@ def describe(
     from rlsched.policies.learned import LearnedPolicy
     from rlsched.policies.library import load_policy
 
-    policy = load_policy(name)
-    if isinstance(policy, Heuristic):
-        facts = _heuristic(policy)
+    try:
+        policy = load_policy(name)
+    except PolicyError as error:
+        described = describe_name(name)
+        if described is None:
+            raise _unknown(name, error) from None
+        facts = described
     else:
-        facts = _learned(policy) if isinstance(policy, LearnedPolicy) else _of_numbers(policy)
+        if isinstance(policy, Heuristic):
+            facts = _heuristic(policy)
+        else:
+            facts = _learned(policy) if isinstance(policy, LearnedPolicy) else _of_numbers(policy)
     if as_json:
         typer.echo(json.dumps(facts))
         return
     for key, value in facts.items():
-        if value not in ("", None, {}, []):
+        if key == "experiments" and value:
+            typer.echo("experiments:")
+            for experiment, meaning in value.items():
+                typer.echo(f"  {experiment}: {meaning}")
+        elif value not in ("", None, {}, []):
             typer.echo(f"{key}: {_shown(value)}")
+
+
+def _unknown(name: str, error: PolicyError) -> PolicyError:
+    """The error of a name that nobody knows; nearest among all names where it looks like one."""
+    if any(mark in name for mark in ("/", "\\", ".onnx", ":")):
+        return error
+    from rlsched.policies import POLICIES
+
+    known = [*POLICIES, *(row["name"] for row in rules_of_other_levers()), *list_assets("agents"), *names_of_cards()]
+    return PolicyError(
+        f"unknown policy {name!r}: no heuristic, no rule of scaling or consolidation, no trained agent, and no "
+        f"experiment's name for one.{did_you_mean(name, known)} 'rlsched policies list' shows all."
+    )
 
 
 def _heuristic(policy: Any) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def show(
     values = dict(flatten(loaded.spec.model_dump()))
     origins = {key: _origin(loaded.origin.get(key, "default"), path) for key in values}
     _add_splits(loaded.spec, values, origins)
+    _tell_others(card, path)
     if as_json:
         rows = [{"key": key, "value": plain(value), "origin": origins[key]} for key, value in values.items()]
         typer.echo(json.dumps({"card": card, "values": rows}, allow_nan=False))
@@ -157,27 +158,51 @@ def find_any_card(name: str) -> Path:
     SpecError
         When there is none of that name.
     """
-    from rlsched.assets import list_assets
-
     path = Path(name)
     if path.is_dir():
         path = _card_in(path)
     if path.is_file():
         return path
-    experiments, datasets, envs = (list_assets(kind) for kind in ("experiments", "traces", "envs"))
-    if name in experiments:
-        return experiments[name] / "experiment.toml"
-    if name in datasets:
-        return datasets[name]
-    if name in envs:
-        return envs[name]
-    forecasts = _forecast_cards()
-    if name in forecasts:
-        return forecasts[name]
+    called = cards_called(name)
+    if called:
+        return next(iter(called.values()))
+    known = [one for cards in _cards_by_kind().values() for one in cards]
     raise SpecError(
         f"no card {name!r}: it is neither a path, nor an experiment, nor a dataset, nor an environment."
-        f"{did_you_mean(name, [*experiments, *forecasts, *datasets, *envs])}"
+        f"{did_you_mean(name, dict.fromkeys(known))}"
     )
+
+
+def cards_called(name: str) -> dict[str, Path]:
+    """Cards that are called so: what to type for one and no other → file; the first is the one shown."""
+    folder, _, bare = name.rpartition("/")
+    found: dict[str, Path] = {}
+    for kind, cards in _cards_by_kind().items():
+        if bare.removesuffix(".toml") in cards and folder in ("", kind):
+            found.setdefault(f"{kind}/{bare}", cards[bare.removesuffix(".toml")])
+    return found
+
+
+def _cards_by_kind() -> dict[str, dict[str, Path]]:
+    """Folder → name → card, in the order in which a bare name is looked up."""
+    from rlsched.assets import list_assets
+
+    experiments = {name: folder / "experiment.toml" for name, folder in list_assets("experiments").items()}
+    return {
+        "experiments": {**_forecast_cards(), **experiments},
+        "traces": list_assets("traces"),
+        "envs": list_assets("envs"),
+    }
+
+
+def _tell_others(name: str, path: Path) -> None:
+    """Say on standard error which card is shown where several have the name, and how to get the others."""
+    called = cards_called(name) if "/" not in name and not Path(name).exists() else {}
+    others = [f"rlsched show {one}" for one, other in called.items() if other != path]
+    if others:
+        shown = next(one for one, other in called.items() if other == path)
+        also = f"; rlsched show env {name} has the tables of the environment" if f"envs/{name}" in called else ""
+        typer.echo(f"This is {shown}. Another card has that name: {', '.join(others)}{also}.", err=True)
 
 
 def _card_in(folder: Path) -> Path:

@@ -19,7 +19,7 @@ def tune(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Search the [tune] family of an experiment; writes tuned.toml beside its card.
+    """Search the family that the table tune of an experiment's card names; writes tuned.toml beside the card.
 
     The test split is never looked at. Experiments that list the policy tuned_blend use the file.
 
