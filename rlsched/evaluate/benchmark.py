@@ -257,6 +257,7 @@ def run_job(
 
     began, job = time.monotonic(), one.job
     try:
+        one.facts = facts_of(job)  # as they are now: others may have run for long since they were first looked at
         units = benchmark.units(job, one.facts)
         document = run_experiment(job.card, job.overrides, data_root=data_root, progress=progress, keep=units)
         now = facts_of(job)
@@ -283,6 +284,7 @@ def run_job(
         one.status, one.reason = FAILED, f"{error.strerror or error} ({error.filename or benchmark.out})"
     except Exception:
         one.status, one.reason, one.ours = FAILED, traceback.format_exc(), True
+    one.seconds = round(time.monotonic() - began, 1)
     return one
 
 
