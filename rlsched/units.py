@@ -9,6 +9,8 @@ MGPU_PER_GPU = 1000
 MIB_PER_GIB = 1024
 SECONDS_PER_HOUR = 3600
 SECONDS_PER_DAY = 86_400
+SECONDS_PER_WEEK = 604_800
+CALENDAR_S = 3e8  # an origin before 1979 is a trace's own clock, not a calendar's (Azure V1: 1,800,000)
 JOULE_PER_KWH = 3.6e6  # 1 kWh = 1000 W * 3600 s
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ def world(n_machines: int = 12, n_tasks: int = 300, *, gpus: bool = True, seed: 
     """A world that measures fragmentation, unless told otherwise."""
     stay = bool(options.pop("stay", False))
     trace = tasks(n_tasks, gpus=gpus, seed=seed, stay=stay)
+    if options.pop("calendar", False):
+        trace = dataclasses.replace(trace, meta={"time_origin_s": 1_600_000_000})
     chosen = PlacementOptions(**{"fragmentation": "gpu" if gpus else "cpu", **options})
     typical = None if chosen.fragmentation == "none" else typical_requests(trace)
     return World.build(trace, machines(n_machines, gpus=gpus, seed=seed), chosen, typical=typical)

@@ -117,15 +117,13 @@ def _heuristic(policy: Any) -> dict[str, Any]:
 
 
 def _learned(policy: Any) -> dict[str, Any]:
-    from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES
-
     told = policy.metadata
     return {
         "name": policy.name,
         "kind": "agent",
         "doc": policy.doc,
         "observation": told["observation"],
-        "features": f"{len(CANDIDATE_NAMES)} a candidate, {len(GLOBAL_NAMES)} of the situation",
+        "features": f"{len(told['candidate_features'])} a candidate, {len(told['global_features'])} of the situation",
         "fragmentation": policy.fragmentation,
         "needs_typical_requests": policy.needs_typical,
         "needs_residents": policy.needs_residents,

@@ -19,7 +19,7 @@ from rlsched.rng import stream
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.world import Typical, Window, World
 from rlsched.traces.columns import UNKNOWN, Machines, Trace
-from rlsched.units import MGPU_PER_GPU
+from rlsched.units import MGPU_PER_GPU, SECONDS_PER_WEEK
 
 
 def fill_problem(
@@ -128,6 +128,7 @@ def line_up(trace: Trace, rows: npt.NDArray[np.intp]) -> Trace:
         depart_s=unknown,
         last_seen_s=unknown,
         expected_s=np.full(len(rows), np.nan),
+        meta={key: value for key, value in trace.meta.items() if key != "time_origin_s"},  # the times are no times now
     )
 
 
@@ -207,7 +208,7 @@ def _thinned(
     """Time windows on sampled machines: the windows' tasks one after the other, on one long clock."""
     warmup_s, whole = lengths
     fleets: list[Machines] = []
-    lists, shifts, windows, at = [], [], [], 0
+    lists, shifts, windows, at, free = [], [], [], 0, 0.0
     for i, begin in enumerate(begins):
         pick = stream(seed, "thinned", i)
         size = int(pick.integers(n_machines[0], n_machines[1] + 1))
@@ -216,8 +217,9 @@ def _thinned(
         chosen = np.sort(pick.choice(len(machines), size=size, replace=False))
         if kept.size == 0:
             continue
-        # Window i begins at second i * (whole + 1) of a common clock; whole seconds stay whole.
-        shift = math.ceil(i * (whole + 1) - begin)
+        # On a common clock, moved by whole weeks: hour and day of the week stay what they were.
+        shift = SECONDS_PER_WEEK * math.ceil((free - begin) / SECONDS_PER_WEEK)
+        free = begin + shift + whole + 1
         start = begin + shift + warmup_s
         windows.append(Window(at, at + len(kept), start, start + whole - warmup_s, len(fleets), f"time-{i:03d}"))
         fleets.append(machines.take(chosen))

@@ -213,6 +213,7 @@ def _lined_up(trace: Trace, lists: list[npt.NDArray[np.intp]], windows: list[Win
         depart_s=unknown,
         last_seen_s=unknown,
         expected_s=np.full(len(rows), np.nan),
+        meta={key: value for key, value in drawn.meta.items() if key != "time_origin_s"},  # the times are no times now
     )
 
 

@@ -25,8 +25,9 @@ I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 
 BLOCK = 64
-#: Columns of `rec`: what changes of a machine. Whole numbers below 2**53 are exact in float64.
-E_CPU, E_MEM, E_GPU, E_TASKS, E_UP, E_EXIT, E_FRAG, E_WATT = range(8)
+#: Columns of `rec`: what changes of a machine. Whole numbers below 2**53 are exact in float64. Tasks are −1 on a
+#: machine that is down, which holds none: so one row stays one cache line.
+E_CPU, E_MEM, E_GPU, E_TASKS, E_FROM, E_EXIT, E_FRAG, E_WATT = range(8)
 #: Columns of `fixed`: what does not.
 (
     V_CPU,
@@ -37,11 +38,15 @@ E_CPU, E_MEM, E_GPU, E_TASKS, E_UP, E_EXIT, E_FRAG, E_WATT = range(8)
     V_INV_MEM,
     V_INV_GPU,
     V_INV_PHYSICAL,
-    V_PRICE,
+    V_PRICE_SHARE,
     V_CURVE,
     V_KIND,
-    V_FULL_WATT,
-) = range(12)
+    V_INV_FULL_WATT,
+    V_MODEL_SHARE,
+    V_CPU_SIZE,
+    V_MEM_SIZE,
+    V_GPU_SIZE,
+) = range(16)
 N_FIXED = 16
 
 
@@ -74,14 +79,28 @@ def fixed_columns(w: WorldArrays) -> F64:
     out = np.zeros((f, m, N_FIXED))
     for list_, n in enumerate(w.fleet_n[:, wd.L_N]):
         out[list_, :, V_CPU : V_MODEL + 1] = w.fleet_i[list_].T
-        out[list_, :, V_INV_CPU : V_PRICE + 1] = w.fleet_f[list_].T
+        out[list_, :, V_INV_CPU : V_PRICE_SHARE + 1] = w.fleet_f[list_].T
         out[list_, :, V_CURVE] = w.fleet_curve[list_]
         known = np.nan_to_num(out[list_, :n, : V_CURVE + 1], nan=-1.0)
         out[list_, :n, V_KIND] = np.unique(known, axis=0, return_inverse=True)[1].reshape(-1)
+        price = w.fleet_f[list_, wd.L_PRICE, :n]
+        out[list_, :n, V_PRICE_SHARE] = _share_of_largest(np.where(np.isnan(price), 0.0, price))
+        for size, amount in ((V_CPU_SIZE, wd.L_CPU), (V_MEM_SIZE, wd.L_MEM), (V_GPU_SIZE, wd.L_GPUS)):
+            out[list_, :n, size] = _share_of_largest(w.fleet_i[list_, amount, :n])
+        devices, model = w.fleet_i[list_, wd.L_GPUS, :n], w.fleet_i[list_, wd.L_MODEL, :n]
+        if devices.any():  # those without a device are of model −1
+            share = np.bincount(model + 1, weights=devices) / devices.sum()
+            out[list_, :n, V_MODEL_SHARE] = np.where(devices > 0, share[model + 1], 0.0)
         for curve in np.unique(w.fleet_curve[list_, :n]):
             if curve >= 0:
                 full = watts(w.curve_kind[curve], w.curve_table[curve], 1.0)
-                out[list_, :n, V_FULL_WATT][w.fleet_curve[list_, :n] == curve] = full
+                out[list_, :n, V_INV_FULL_WATT][w.fleet_curve[list_, :n] == curve] = 1.0 / full if full > 0.0 else 0.0
+    return out
+
+
+def _share_of_largest(amount: npt.NDArray[Any]) -> F64:
+    largest = float(amount.max())
+    out: F64 = amount / largest if largest > 0 else np.zeros(amount.shape)
     return out
 
 
@@ -164,7 +183,8 @@ def _start(m: Any, k: Any, n: Any, size: Any, residents: Any, by_kind: Any) -> N
 def _record(m: Any, k: Any, n: Any, i: Any) -> None:
     rec = k.rec[n, i]
     rec[E_CPU], rec[E_MEM], rec[E_GPU] = m.i[st.M_CPU, i], m.i[st.M_MEM, i], m.i[st.M_GPU, i]
-    rec[E_TASKS], rec[E_UP] = m.i[st.M_TASKS, i], m.i[st.M_UP, i]
+    rec[E_TASKS] = m.i[st.M_TASKS, i] if m.i[st.M_UP, i] == 1 else -1
+    rec[E_FROM] = m.f[st.M_FROM, i]
     rec[E_EXIT], rec[E_FRAG], rec[E_WATT] = m.f[st.M_EXIT, i], m.f[st.M_FRAG, i], m.f[st.M_WATT, i]
 
 
@@ -245,7 +265,7 @@ def _join(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> None:
 @bare_njit(inline="always")
 def _key(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> Any:
     rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
-    h = mix64(np.int64(fixed[V_KIND]) * 2 + np.int64(rec[E_UP]), np.int64(rec[E_CPU]), np.int64(rec[E_MEM]))
+    h = mix64(np.int64(fixed[V_KIND]) * 2 + np.int64(rec[E_TASKS] >= 0.0), np.int64(rec[E_CPU]), np.int64(rec[E_MEM]))
     end = rec[E_EXIT]
     if residents and end > -math.inf and end < math.inf:
         h = mix64(h, np.int64(end), 0)
@@ -265,7 +285,7 @@ def _same(m: Any, k: Any, n: Any, i: Any, j: Any, residents: Any, by_kind: Any) 
     """True when two machines are of one kind and hold the same room, device by device."""
     a, b = k.rec[n, i], k.rec[n, j]
     fixed = k.fixed[k.fleet[n]]
-    if fixed[i, V_KIND] != fixed[j, V_KIND] or a[E_UP] != b[E_UP]:
+    if fixed[i, V_KIND] != fixed[j, V_KIND] or (a[E_TASKS] < 0.0) != (b[E_TASKS] < 0.0):
         return False
     if a[E_CPU] != b[E_CPU] or a[E_MEM] != b[E_MEM] or (residents and a[E_EXIT] != b[E_EXIT]):
         return False

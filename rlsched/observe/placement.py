@@ -17,7 +17,7 @@ from rlsched.errors import SpecError, did_you_mean
 from rlsched.observe import features as ft
 from rlsched.observe.alike import Kept, make_kept, take_in
 from rlsched.observe.blends import BlendArrays, make_blends
-from rlsched.observe.measure import measure_candidates, measure_globals, scales_of
+from rlsched.observe.measure import carriers_of, measure_candidates, measure_globals, scales_of
 from rlsched.observe.settings import ObservationSettings
 from rlsched.observe.shortlist import Desk, Lists, make_desk, make_lists, pick_listed, pick_scanned, side_by_side
 from rlsched.sim import rules as ru
@@ -57,7 +57,8 @@ class ObserverArrays(NamedTuple):
     kept: Kept
     lists: Lists
     desk: Desk
-    scale: F64
+    scale: F64  # (F, 6) see scales_of
+    carriers: I64  # (F, models) see carriers_of
 
 
 class Observer:
@@ -95,6 +96,7 @@ class Observer:
             make_lists(w, blends, n_copies, self.n_candidates, budget_mib),
             make_desk(w, blends, self.n_candidates, kept.ring.shape[1]),
             scales_of(w),
+            carriers_of(w),
         )
         self._devices = default_devices()
         self.out = self.buffers()
@@ -235,7 +237,6 @@ def observe_copy(w: Any, c: Any, p: Any, o: Any, log: Any, n: Any, out: Any) -> 
             k.fixed[fleet],
             k.rec[n],
             d,
-            o.scale[fleet],
             found,
             fits,
             candidates,
@@ -244,7 +245,7 @@ def observe_copy(w: Any, c: Any, p: Any, o: Any, log: Any, n: Any, out: Any) -> 
         rows[at], equal[at], mask[at] = d.rows[d.order[at]], d.equal[d.order[at]], 1
     for at in range(found, most):
         rows[at], equal[at], mask[at] = -1, 0, 0
-    measure_globals(w, c, r, k, n, task, fits, o.scale[fleet], out.globals[n])
+    measure_globals(w, c, r, k, n, task, fits, o.scale[fleet], o.carriers[fleet], out.globals[n])
 
 
 @bare_njit

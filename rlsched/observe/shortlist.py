@@ -24,7 +24,6 @@ from rlsched.observe.alike import (
     E_GPU,
     E_MEM,
     E_TASKS,
-    E_UP,
     V_CPU,
     V_GPUS,
     V_INV_CPU,
@@ -188,8 +187,8 @@ def fetch(m: Any, k: Any, d: Any, n: Any, i: Any, j: Any) -> None:
     rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
     whole, real, cap, inv = d.whole, d.real, d.cap_w, d.inv_w
     whole[st.M_CPU, j], whole[st.M_MEM, j] = np.int64(rec[E_CPU]), np.int64(rec[E_MEM])
-    whole[st.M_GPU, j], whole[st.M_TASKS, j] = np.int64(rec[E_GPU]), np.int64(rec[E_TASKS])
-    whole[st.M_UP, j] = np.int64(rec[E_UP])
+    whole[st.M_GPU, j], whole[st.M_TASKS, j] = np.int64(rec[E_GPU]), max(np.int64(rec[E_TASKS]), 0)
+    whole[st.M_UP, j] = np.int64(rec[E_TASKS] >= 0.0)
     real[st.M_EXIT, j], real[st.M_FRAG, j] = rec[E_EXIT], rec[E_FRAG]
     cap[wd.L_CPU, j], cap[wd.L_MEM, j] = np.int64(fixed[V_CPU]), np.int64(fixed[V_MEM])
     cap[wd.L_GPUS, j], cap[wd.L_MODEL, j] = np.int64(fixed[V_GPUS]), np.int64(fixed[V_MODEL])

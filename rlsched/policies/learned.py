@@ -1,8 +1,8 @@
 """Learned policies: an ONNX file that chooses among candidates, through the same door as a heuristic.
 
 Loading and asking one needs numpy and onnxruntime only. The file says of itself, in its
-metadata, what it was trained on and what it must be shown; a file that does not match what
-this version shows is refused. Nothing is unpickled, and the file is read as data: a graph of
+metadata, what it was trained on, what it must be shown and which fields of that it reads; a file
+that asks for what this version does not show is refused. Nothing is unpickled, and the file is read as data: a graph of
 known operators without external files.
 """
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rlsched.assets import find_asset
 from rlsched.errors import PolicyError, SpecError, did_you_mean
-from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES, SCHEMA_VERSION
+from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES, READABLE_SCHEMAS
 from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.library.placing import LearnedDoor
 from rlsched.policies.library.terms import terms_of
@@ -63,6 +63,10 @@ class LearnedPolicy(LearnedDoor):
         self.name, self.doc = name, doc
         self.settings, self.metadata = settings, metadata
         self._session = session
+        self._columns = {
+            "candidates": _columns(metadata["candidate_features"], CANDIDATE_NAMES),
+            "globals": _columns(metadata["global_features"], GLOBAL_NAMES),
+        }
 
     @property
     def needs_typical(self) -> bool:
@@ -138,7 +142,10 @@ class LearnedPolicy(LearnedDoor):
         run_greedy(world, state, self.settings, self.act, progress)
 
     def _ask(self, observation: dict[str, npt.NDArray[Any]]) -> list[Any]:
-        feed = {name: np.ascontiguousarray(observation[name]) for name in INPUTS}
+        feed = {}
+        for name in INPUTS:
+            shown, read = observation[name], self._columns.get(name)
+            feed[name] = np.ascontiguousarray(shown) if read is None else np.take(shown, read, axis=-1)
         answer: list[Any] = self._session.run(list(OUTPUTS), feed)
         if not np.isfinite(answer[1]).all():
             raise PolicyError(
@@ -216,7 +223,7 @@ def load_policy(name: str | Path) -> LearnedPolicy:
     data = read_bytes(path)
     session = open_session(data, path)
     metadata = decode(session.get_modelmeta().custom_metadata_map, path)
-    _check_signature(session, path)
+    _check_signature(session, metadata, path)
     settings = _settings(metadata, path)
     terms_of(metadata, str(path))
     policy = LearnedPolicy(metadata["name"], str(metadata.get("doc", "")), settings, metadata, session)
@@ -307,17 +314,23 @@ def decode(found: dict[str, str], path: Path) -> dict[str, Any]:
             raise PolicyError(f"{path}: metadata {key} must be JSON: got {text[:60]!r}. Export it again.") from None
     if out["kind"] != KIND:
         raise PolicyError(f"{path}: kind must be {KIND!r}: got {out['kind']!r}. This policy is for something else.")
-    if out["schema_version"] != SCHEMA_VERSION:
+    if out["schema_version"] not in READABLE_SCHEMAS or isinstance(out["schema_version"], bool):
         raise PolicyError(
-            f"{path}: schema_version must be {SCHEMA_VERSION}: got {out['schema_version']!r}. It was trained for "
-            "another version of rlsched; train it again, or install that version."
+            f"{path}: schema_version must be {' or '.join(map(str, READABLE_SCHEMAS))}: got {out['schema_version']!r}. "
+            "It was trained for another version of rlsched; train it again, or install that version."
         )
     for key, known in (("candidate_features", CANDIDATE_NAMES), ("global_features", GLOBAL_NAMES)):
         names = out[key]
-        if not isinstance(names, list) or tuple(names) != known:
-            odd = [one for one in names if one not in known] if isinstance(names, list) else [names]
-            hint = f"unknown {odd[0]!r}.{did_you_mean(str(odd[0]), known)}" if odd else "number or order differ"
-            raise PolicyError(f"{path}: {key} are not those this version shows: {hint} Train it again.")
+        if not isinstance(names, list) or not names:
+            raise PolicyError(f"{path}: {key} must be a list of names: got {names!r}. Export it again.")
+        odd = [one for one in names if one not in known]
+        if odd:
+            raise PolicyError(
+                f"{path}: {key} has what this version does not show: unknown {odd[0]!r}."
+                f"{did_you_mean(str(odd[0]), known)} Train it again."
+            )
+        if len(set(names)) < len(names):
+            raise PolicyError(f"{path}: {key} name {_twice(names)!r} twice. Export it again.")
     if not isinstance(out["name"], str) or not out["name"]:
         raise PolicyError(f"{path}: name must be a text: got {out['name']!r}. Export it again.")
     return out
@@ -333,7 +346,16 @@ def _settings(metadata: dict[str, Any], path: Path) -> ObservationSettings:
         raise PolicyError(f"{error} Export the policy again.") from None
 
 
-def _check_signature(session: Any, path: Path) -> None:
+def _columns(names: list[str], known: tuple[str, ...]) -> npt.NDArray[np.intp] | None:
+    """Where the fields that are read stand among those shown; None where they are just those."""
+    return None if tuple(names) == known else np.array([known.index(name) for name in names])
+
+
+def _twice(names: list[str]) -> str:
+    return next(name for i, name in enumerate(names) if name in names[:i])
+
+
+def _check_signature(session: Any, metadata: dict[str, Any], path: Path) -> None:
     for what, found, wanted in (("input", session.get_inputs(), INPUTS), ("output", session.get_outputs(), OUTPUTS)):
         shapes = {one.name: (len(one.shape), one.type) for one in found}
         if shapes != wanted:
@@ -341,9 +363,12 @@ def _check_signature(session: Any, path: Path) -> None:
                 f"{path}: the {what}s must be {_signature(wanted)}: got {_signature(shapes)}. Export it again."
             )
     widths = {one.name: one.shape[-1] for one in session.get_inputs()}
-    for name, known in (("candidates", CANDIDATE_NAMES), ("globals", GLOBAL_NAMES)):
-        if widths[name] != len(known):
-            raise PolicyError(f"{path}: {name} must be {len(known)} wide: got {widths[name]}. Train it again.")
+    for name, key in (("candidates", "candidate_features"), ("globals", "global_features")):
+        if widths[name] != len(metadata[key]):
+            raise PolicyError(
+                f"{path}: {name} must be as wide as {key} has names, {len(metadata[key])}: got {widths[name]}. "
+                "Export it again."
+            )
 
 
 def _signature(found: dict[str, tuple[int, str]]) -> str:

@@ -36,7 +36,9 @@ def place(w: Any, c: Any, machine: Any, devices: Any, log: Any) -> None:
             if (devices >> d) & 1:
                 c.gpu[machine, d] -= mgpu
         c.kinds[machine, gpu_kind(gpus, mgpu)] += 1
-    count[st.C_ACTIVE] += mi[st.M_TASKS, machine] == 0
+    if mi[st.M_TASKS, machine] == 0:
+        count[st.C_ACTIVE] += 1
+        mf[st.M_FROM, machine] = now
     mi[st.M_TASKS, machine] += 1
     count[st.C_RUN_CPU] += cpu
     count[st.C_RUN_MEM] += mem

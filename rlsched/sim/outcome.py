@@ -34,6 +34,7 @@ def outcome_of(state: st.State, n: int = 0) -> dict[str, Any]:
         "up": c.machine_i[st.M_UP].tolist(),
         "joule": c.machine_f[st.M_JOULE].tolist(),
         "busy_s": c.machine_f[st.M_BUSY_S].tolist(),
+        "busy_from": c.machine_f[st.M_FROM].tolist(),
         "status": [st.STATUS[s] for s in c.task_i[:k, st.K_STATUS]],
         "placed_on": c.task_i[:k, st.K_MACHINE].tolist(),
         "gpus": c.task_i[:k, st.K_GPUS].tolist(),

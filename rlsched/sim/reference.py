@@ -280,6 +280,8 @@ class Reference:
             self.total["wait_s"] += self.now - task.arrive_s
         task.status, task.machine, task.devices, task.start_s = "running", m, devices, self.now
         task.end_s = self.now + (task.run_s - task.done_s)
+        if not host.residents:
+            host.busy_from = self.now
         host.residents.insert(0, task.row)
         value = self._exit_value(task)
         host.exit = min(host.exit, value) if self.options.lifetime == "unknown" else max(host.exit, value)
@@ -492,6 +494,7 @@ class Reference:
             "up": [int(host.up) for host in self.hosts],
             "joule": [host.joule for host in self.hosts],
             "busy_s": [host.busy_s for host in self.hosts],
+            "busy_from": [host.busy_from for host in self.hosts],
             "status": [task.status for task in self.tasks],
             "placed_on": [task.machine for task in self.tasks],
             "gpus": [sum(1 << d for d in task.devices) for task in self.tasks],

@@ -59,6 +59,7 @@ class Host:
     watt: float = 0.0
     joule: float = 0.0
     busy_s: float = 0.0
+    busy_from: float = 0.0  # it has held tasks since then; of no account while it holds none
     frag: float = 0.0
 
     @property

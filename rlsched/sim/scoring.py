@@ -60,7 +60,7 @@ class MachineArrays(NamedTuple):
     """One copy's machines and what scores are measured in."""
 
     i: npt.NDArray[np.int64]  # (6, M)
-    f: npt.NDArray[np.float64]  # (6, M)
+    f: npt.NDArray[np.float64]  # (7, M)
     gpu: npt.NDArray[np.int64]  # (M, G)
     kinds: npt.NDArray[np.int32]  # (M, 5)
     cap: npt.NDArray[np.int64]  # (4, M)

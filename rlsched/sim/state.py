@@ -94,8 +94,8 @@ FIRST_CLOCK_METER = F_CPU_S
 M_CPU, M_MEM, M_GPU, M_TASKS, M_UP, M_HEAD = range(6)  # free mcore, MiB, mgpu; residents; up; newest resident
 N_MACHINE_I = 6
 # --- machine_f (N, N_MACHINE_F, M) float64 ---------------------------------------------------------
-M_SINCE, M_WATT, M_JOULE, M_BUSY_S, M_EXIT, M_FRAG = range(6)
-N_MACHINE_F = 6
+M_SINCE, M_WATT, M_JOULE, M_BUSY_S, M_EXIT, M_FRAG, M_FROM = range(7)  # M_FROM: its tasks began then
+N_MACHINE_F = 7
 # --- task_i (N, K, N_TASK_I) int32 -----------------------------------------------------------------
 K_STATUS, K_MACHINE, K_GPUS, K_NEXT, K_PREV, K_RESTARTS, K_TYPE, K_GROUP = range(8)
 N_TASK_I = 8

@@ -20,6 +20,7 @@ from rlsched.sim.events import MachineEvents
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.power import POWER_CURVES, PowerCurve, curve_arrays
 from rlsched.traces.columns import ANY_MODEL, MAX_GPU_MODELS, UNKNOWN, Machines, Trace
+from rlsched.units import CALENDAR_S
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ L_INV_CPU, L_INV_MEM, L_INV_GPU, L_INV_PHYSICAL, L_PRICE = range(5)
 L_N, L_MAX_CPU, L_MAX_GPU = range(3)
 # --- option_i, option_f -----------------------------------------------------------------------------
 O_QUEUE, O_STRICT, O_REQUEUE, O_EMPTY_ON, O_LIFETIME, O_FRAG, O_RESIDENTS = range(7)
-O_CHECKPOINT, O_UNKNOWN_S = range(2)
+O_CHECKPOINT, O_UNKNOWN_S, O_ORIGIN_S = range(3)  # O_ORIGIN_S: second 0 of the trace, s since 1970; NaN unknown
 FRAG_NONE, FRAG_GPU, FRAG_CPU = range(3)
 #: What the vocabulary of GPU models calls a GPU whose model is not known; no trace can ask for it.
 UNKNOWN_MODEL = "\0unknown"
@@ -201,7 +202,9 @@ class World:
             ],
             dtype=np.int64,
         )
-        option_f = np.array([options.checkpoint_interval_s, options.unknown_lifetime_s], dtype=np.float64)
+        option_f = np.array(
+            [options.checkpoint_interval_s, options.unknown_lifetime_s, _calendar_origin(trace)], dtype=np.float64
+        )
         arrays = WorldArrays(
             task_i,
             task_f,
@@ -415,6 +418,12 @@ def _check_servable(trace: Trace, type_i: I64, fleet_i: I64, fleet_n: I64) -> No
         f"{fleet_i[:, L_CPU].max()} mcore, {fleet_i[:, L_MEM].max()} MiB, {fleet_i[:, L_GPUS].max()} GPUs. "
         "Check the units of both files, or give larger machines."
     )
+
+
+def _calendar_origin(trace: Trace) -> float:
+    """Second 0 of the trace in seconds since 1970; NaN where its clock has no calendar."""
+    origin = trace.meta.get("time_origin_s")
+    return float(origin) if isinstance(origin, int | float) and origin >= CALENDAR_S else math.nan
 
 
 def describe_reason(counts: Any) -> dict[str, int]:

@@ -56,6 +56,7 @@ def anyone(draw: np.random.Generator, n: int) -> int:
         {"admission": "queue", "cpu_ratio": 1.5},
         {"fragmentation": "none", "empty_machines": "on"},
         {"stay": True},
+        {"calendar": True, "admission": "queue"},
     ],
 )
 def test_every_feature_stays_in_its_stated_range(gpus: bool, options: dict) -> None:
@@ -169,7 +170,13 @@ def test_a_copy_put_on_other_machines_is_seen_afresh() -> None:
         state = built.start([Window(0, 4, fleet=fleet)])
         advance_all(built, state, logs=observer.logs)
         for followed in (True, False):  # even somebody who forgot to say so
-            assert observer.observe(state, followed=followed).rows[0].tolist() == [row, -1]
+            out = observer.observe(state, followed=followed)
+            assert out.rows[0].tolist() == [row, -1]
+            # One machine of three has model A, with two devices of six.
+            assert column(out.candidates, "model_share")[0, 0] == pytest.approx(1 / 3)
+            assert column(out.globals, "request_models")[0] == pytest.approx(1 / 3)
+            assert column(out.globals, "request_choosy")[0] == 1
+            assert [column(out.globals, name)[0] for name in ("day_sin", "day_cos", "week_sin", "week_cos")] == [0] * 4
 
 
 def test_kept_scores_change_nothing() -> None:
@@ -239,6 +246,9 @@ def can_hold(built: World, state: st.State, row: int, task: int) -> bool:
     return int((state.arrays.gpu[0, row] >= trace.gpu_mgpu[task]).sum()) >= count
 
 
+MONDAY_6_S = 1_578_268_800 + 6 * 3600  # 2020-01-06, six in the morning
+
+
 def two_machines(**options) -> tuple[World, st.State]:
     """m0: 10 cores, 20 GiB, 2 GPUs; m1: 20 cores, 10 GiB, 4 GPUs. One task of 4 cores and half a GPU is on m0."""
     fleet = Machines(
@@ -258,6 +268,7 @@ def two_machines(**options) -> tuple[World, st.State]:
         mem_mib=np.array([2048, 1024]),
         gpu_count=np.array([1, 1]),
         gpu_mgpu=np.array([500, 1000]),
+        meta={"time_origin_s": MONDAY_6_S - 100},
     )
     built = World.build(trace, fleet, PlacementOptions(**options))
     state = built.start([built.whole])
@@ -289,13 +300,19 @@ def test_two_machines_by_hand() -> None:
         "whole_left": [0.0, 0.75],
         "device_left": [0.0, 0.0],
         "frag_before": [0.0, 0.0],
+        "model_share": [1.0, 1.0],
         "best_fit": [-0.25, -0.75],
+        # whole percents left: 40 and 85, 90 and 90
+        "least_allocated": [0.62, 0.9],
+        # used: 0.6 and 0.15, 0.1 and 0.1
+        "balanced_allocation": [0.77, 1.0],
         # shares asked (0.2, 0.05, 0.5) x free (0.6, 0.9, 0.75) = 0.12 + 0.045 + 0.375; m1: 0.1 + 0.1 + 0.25
         "dot_product": [0.54 / 3, 0.45 / 3],
         # its 900 s against the 300 s left of the resident; nobody is on m1
         "lifetime_gap": [(900 - 300) / 1200, 1.0],
         "residents": [1 / 9, 0.0],
         "empty": [0.0, 1.0],
+        "age": [100 / 3700, 0.0],
         "same_state": [0.5, 0.5],
         "price": [0.25, 1.0],
         "power_rise": [0.0, 0.0],
@@ -312,6 +329,9 @@ def test_two_machines_by_hand() -> None:
         "request_share": 1.0,
         "request_shared": 0.0,
         "request_life": 900 / 4500,
+        "request_waited": 0.0,
+        "request_choosy": 0.0,
+        "request_models": 1.0,
         "request_fits": 1.0,
         "from_queue": 0.0,
         "used_cpu": 4 / 30,
@@ -322,9 +342,33 @@ def test_two_machines_by_hand() -> None:
         "waiting": 0.0,
         "arrived_cpu": 0.2 / 1.2,
         "arrived_gpu": 0.25 / 1.25,
+        "day_sin": 1.0,
+        "day_cos": 0.0,
+        "week_sin": np.sin(2 * np.pi / 28),
+        "week_cos": np.cos(2 * np.pi / 28),
     }
     for name, value in situation.items():
         assert column(out.globals, name)[0] == pytest.approx(value, abs=1e-6), name
+
+
+def test_a_task_out_of_the_queue_has_waited_and_its_machine_begins_anew() -> None:
+    """Task b needs all of the one machine, which task a holds until 400; c joins b."""
+    fleet = Machines(machine_id=np.array(["m"], dtype=object), cpu_mcore=np.array([1000]), mem_mib=np.array([1000]))
+    trace = Trace(
+        task_id=np.array(["a", "b", "c"], dtype=object),
+        arrive_s=np.array([0, 100, 500]),
+        depart_s=np.array([400, 5000, 5000]),
+        cpu_mcore=np.array([1000, 500, 500]),
+        mem_mib=np.array([1, 1, 1]),
+    )
+    built = World.build(trace, fleet, PlacementOptions(admission="queue"))
+    state, seen = built.start([built.whole]), []
+    observer = Observer(built, 1, ObservationSettings(candidates=1))
+    while advance_all(built, state)[0] >= 0:
+        out = observer.observe(state)
+        seen.append([float(column(out.globals, "request_waited")[0]), float(column(out.candidates, "age")[0, 0])])
+        decide_all(built, state, out.rows[:, 0])
+    assert seen == [pytest.approx(one) for one in ([0, 0], [300 / 3900, 0], [0, 100 / 3700])]
 
 
 def test_power_rise_is_a_share_of_full_power() -> None:

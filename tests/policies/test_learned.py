@@ -13,9 +13,10 @@ import pytest
 import torch
 from placement_worlds import GPU_SETTINGS, problem
 
-from rlsched.agents.export import export_policy
+from rlsched.agents.export import export_policy, random_observation
 from rlsched.agents.network import CandidateScorer
 from rlsched.errors import PolicyError, SpecError, UserError
+from rlsched.observe.features import CANDIDATE_NAMES
 from rlsched.policies import find_policy
 from rlsched.policies.heuristic import Heuristic
 from rlsched.policies.learned import load_policy
@@ -140,9 +141,12 @@ def test_a_file_that_was_cut_off_is_refused(good: Path, tmp_path: Path, share: f
         ({"kind": None}, "its metadata lacks kind"),
         ({"kind": None, "name": None}, "lacks kind, name"),
         ({"kind": "something"}, "kind must be 'rlsched placement policy': got 'something'"),
-        ({"schema_version": 99}, "schema_version must be 1: got 99"),
+        ({"schema_version": 99}, "schema_version must be 1 or 2: got 99"),
+        ({"schema_version": True}, "schema_version must be 1 or 2: got True"),
         ({"candidate_features": ["cpu_fre"]}, "unknown 'cpu_fre'. Did you mean 'cpu_free'"),
-        ({"global_features": []}, "number or order differ"),
+        ({"global_features": []}, "global_features must be a list of names: got \\[\\]"),
+        ({"global_features": ["waiting", "waiting"]}, "global_features name 'waiting' twice"),
+        ({"global_features": ["waiting"]}, "globals must be as wide as global_features has names, 1: got"),
         ({"observation": {"prior": "bestfit"}}, "Did you mean 'best_fit'"),
         ({"observation": 3}, "unknown key"),
         ({"name": ""}, "name must be a text"),
@@ -152,6 +156,47 @@ def test_a_file_that_was_cut_off_is_refused(good: Path, tmp_path: Path, share: f
 def test_metadata_that_does_not_fit_is_refused(good: Path, tmp_path: Path, metadata: dict, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         load_policy(changed(good, tmp_path, **metadata))
+
+
+def test_a_file_is_shown_the_features_it_names_in_its_own_order(good: Path, tmp_path: Path) -> None:
+    whole = load_policy(good)
+    draw = np.random.Generator(np.random.PCG64(3))
+    seen = random_observation(draw, 5, 4)
+    # The same graph, told that its columns are named the other way round.
+    turned = load_policy(changed(good, tmp_path, candidate_features=list(reversed(CANDIDATE_NAMES))))
+    mirrored = {**seen, "candidates": np.ascontiguousarray(seen["candidates"][..., ::-1])}
+    assert (turned.logits(mirrored) == whole.logits(seen)).all()
+    assert (turned.logits(seen) != whole.logits(seen)).any()
+
+
+def test_a_file_that_reads_fewer_features_of_an_older_schema_answers_as_it_did(good: Path, tmp_path: Path) -> None:
+    policy = load_policy(narrow(good, tmp_path / "narrow.onnx", "age", schema_version=1))
+    draw = np.random.Generator(np.random.PCG64(3))
+    seen = random_observation(draw, 5, 4)
+    before = policy.logits(seen)
+    seen["candidates"][..., CANDIDATE_NAMES.index("age")] += 1
+    assert (policy.logits(seen) == before).all()
+    seen["candidates"][..., CANDIDATE_NAMES.index("cpu_left")] += 1
+    assert (policy.logits(seen) != before).any()
+    made = problem()
+    state = made.world.start(made.windows)
+    policy.run(made.world, state)
+    check_over(state)
+
+
+def narrow(good: Path, path: Path, without: str, **metadata: object) -> Path:
+    """The graph of a policy that does not read one feature: a column of zeros is put in its place."""
+    at, wide = CANDIDATE_NAMES.index(without), len(CANDIDATE_NAMES)
+    model = onnx.load(str(good))
+    spread = np.delete(np.eye(wide, dtype=np.float32), at, axis=0)  # (F - 1, F)
+    for node in model.graph.node:
+        node.input[:] = ["widened" if name == "candidates" else name for name in node.input]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(spread, "spread"))
+    model.graph.node.insert(0, onnx.helper.make_node("MatMul", ["candidates", "spread"], ["widened"]))
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = wide - 1
+    onnx.save(model, str(path))
+    names = [name for name in CANDIDATE_NAMES if name != without]
+    return changed(path, path.parent, candidate_features=names, **metadata)
 
 
 def test_metadata_that_is_not_json_is_refused(good: Path, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ COLUMNS: dict[str, Column] = {
         Column("tasks", "int64", "tasks", "on the machine", "1 where something is allocated, 0 elsewhere"),
         Column("busy_for_s", "float64", "s", "until its last task is expected to end", "its tasks end at once"),
         Column("oldest_task_s", "float64", "s", "for how long its oldest task has run", "its tasks began just now"),
+        Column("in_use_s", "float64", "s", "since it last was without tasks", "its tasks began just now"),
         Column("gpu_kinds", "5 int64 a row", "tasks", "GPU tasks on it: shares, 1, 2, 4, 8 devices", "none of a kind"),
         Column("power_curve", "text", "", "name of its power curve", "power is not known"),
         Column("price_per_h", "float64", "US dollars per hour", "price; NaN: not known", "prices are not known"),
@@ -64,7 +65,8 @@ COLUMNS: dict[str, Column] = {
 #: Rows of ``Cluster.whole`` and ``Cluster.real``.
 (CPU, MEM, GPU, TASKS, UP, CAP_CPU, CAP_MEM, CAP_GPU, GPUS, MODEL, CURVE, KIND) = range(12)
 N_WHOLE = KIND + 5
-INV_CPU, INV_MEM, INV_GPU, INV_PHYSICAL, PRICE, EXIT, FRAG = range(7)
+INV_CPU, INV_MEM, INV_GPU, INV_PHYSICAL, PRICE, EXIT, FRAG, AGE = range(8)
+N_REAL = AGE + 1
 #: Rows of ``whole`` in which machines in equal state agree; devices, price and power besides.
 _STATE = (CPU, MEM, UP, CAP_CPU, CAP_MEM, GPUS, MODEL, CURVE)
 
@@ -78,8 +80,8 @@ class Cluster:
     ids : (M,) array
     whole : (17, M) int64
         Free, tasks, up, capacities, devices, model, curve, kinds of GPU tasks.
-    real : (7, M) float64
-        Reciprocals of capacities (0 of 0), price, expected end of residents (now is 0), fragmentation.
+    real : (8, M) float64
+        Reciprocals of capacities (0 of 0), price, expected end of residents (now is 0), fragmentation, seconds in use.
     device : (M, G) int64, milli-GPU
         Free of each device; -1 where a machine has fewer.
     models : tuple of str
@@ -130,6 +132,7 @@ class Cluster:
         before = self.whole[TASKS, row]
         self.whole[TASKS, row] += 1
         self.real[EXIT, row] = end if before == 0 else max(self.real[EXIT, row], end)
+        self.real[AGE, row] = 0.0 if before == 0 else self.real[AGE, row]
 
 
 def read_cluster(machines: Any, terms: Terms) -> Cluster:
@@ -153,7 +156,7 @@ def read_cluster(machines: Any, terms: Terms) -> Cluster:
     if n == 0:
         raise PolicyError("there is no machine to place on: got 0 rows. Pass at least one.")
     table = _Table(columns, n, ids)
-    whole, real = np.zeros((N_WHOLE, n), np.int64), np.zeros((7, n))
+    whole, real = np.zeros((N_WHOLE, n), np.int64), np.zeros((N_REAL, n))
     physical = table.whole("cpu_mcore")
     whole[CAP_CPU] = np.floor(physical * terms.cpu_ratio).astype(np.int64)
     whole[CAP_MEM] = np.floor(table.whole("mem_mib") * terms.mem_ratio).astype(np.int64)
@@ -180,6 +183,7 @@ def read_cluster(machines: Any, terms: Terms) -> Cluster:
     ages = terms.lifetime == "unknown"
     exit_s = -table.real("oldest_task_s", 0.0, low=0.0) if ages else table.real("busy_for_s", 0.0)
     real[EXIT] = np.where(whole[TASKS] > 0, exit_s, np.inf if ages else -np.inf)
+    real[AGE] = np.where(whole[TASKS] > 0, table.real("in_use_s", 0.0, low=0.0), 0.0)
     return Cluster(table.ids(), whole, real, device, models, kind, curves, tuple(table.assumed))
 
 

@@ -74,7 +74,7 @@ class Door:
         """What it measures a cluster in."""
 
     @abstractmethod
-    def choose(self, cluster: Cluster, r: Request, told: Mapping[str, int], terms: Terms, **how: Any) -> Choice:
+    def choose(self, cluster: Cluster, r: Request, told: Mapping[str, float], terms: Terms, **how: Any) -> Choice:
         """Its answer for one request; row -1 where nothing fits."""
 
     def concerns(self, r: Request, assumed: str) -> bool:  # noqa: ARG002
@@ -83,7 +83,7 @@ class Door:
 
     @abstractmethod
     def account(
-        self, cluster: Cluster, r: Request, told: Mapping[str, int], terms: Terms, decision: Decision, against: Any
+        self, cluster: Cluster, r: Request, told: Mapping[str, float], terms: Terms, decision: Decision, against: Any
     ) -> Explanation:
         """Why it answers so."""
 
@@ -212,7 +212,7 @@ class Door:
         self,
         cluster: Cluster,
         r: Request,
-        told: Mapping[str, int],
+        told: Mapping[str, float],
         terms: Terms,
         assumed: tuple[str, ...],
         how: Mapping[str, Any],

@@ -6,6 +6,7 @@ One question at a time: a cluster as it is now, and a request. The features are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from rlsched.policies.library.rules import PLAIN_RULES, Part, Scale, part_of, pi
 from rlsched.policies.library.terms import Terms
 from rlsched.sim.curves import CUBIC, CUBIC_ROOT, LINEAR, SQRT, SQUARE, TABLE
 from rlsched.sim.rules import LIFETIME_STEPS
+from rlsched.traces.columns import ANY_MODEL
+from rlsched.units import SECONDS_PER_DAY, SECONDS_PER_WEEK
 
 if TYPE_CHECKING:
     from rlsched.observe.settings import ObservationSettings
@@ -29,12 +32,22 @@ if TYPE_CHECKING:
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-#: What a frame of machines cannot say of the situation: key → meaning, all whole numbers >= 0.
+#: What a frame of machines cannot say of the situation: key → meaning, all numbers >= 0.
 SITUATION = {
     "waiting": "tasks in the queue",
     "from_queue": "1: the request waited, 0: it arrives now",
     "arrived_cpu_mcore": "CPU asked for so far, millicores",
     "arrived_gpu_mgpu": "GPUs asked for so far, milli-GPU",
+    "waited_s": "since the request arrived, seconds; 0 where from_queue is 0",
+    "time_s": "now, seconds since 1970 on the clock of the trace the policy learned from",
+}
+#: Keys that need not be whole.
+_SECONDS = ("waited_s", "time_s")
+#: What an assumption touches, by its first words, where that is these fields alone.
+TOUCHED = {
+    "no column in_use_s:": ("age",),
+    "no waited_s ": ("request_waited",),
+    "no time_s ": ("day_sin", "day_cos", "week_sin", "week_cos"),
 }
 
 
@@ -57,7 +70,7 @@ class View:
     equal: I64
 
 
-def read_situation(situation: Mapping[str, Any] | None) -> tuple[dict[str, int], tuple[str, ...]]:
+def read_situation(situation: Mapping[str, Any] | None) -> tuple[dict[str, float], tuple[str, ...]]:
     """Check what is said of the situation, and say what had to be assumed.
 
     Raises
@@ -69,16 +82,29 @@ def read_situation(situation: Mapping[str, Any] | None) -> tuple[dict[str, int],
     for key, value in told.items():
         if key not in SITUATION:
             raise PolicyError(f"unknown key {key!r} of the situation.{did_you_mean(str(key), SITUATION)}")
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        if key in _SECONDS:
+            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            if not number or not 0 <= value < np.inf:
+                raise PolicyError(f"{key} of the situation must be a number >= 0 ({SITUATION[key]}): got {value!r}.")
+        elif isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise PolicyError(f"{key} of the situation must be a whole number >= 0 ({SITUATION[key]}): got {value!r}.")
     if told.get("from_queue", 0) > 1:
         raise PolicyError(f"from_queue of the situation must be 0 or 1: got {told['from_queue']}.")
+    if told.get("waited_s") and not told.get("from_queue"):
+        raise PolicyError(
+            f"waited_s of the situation must be 0 for a request that arrives now: got {told['waited_s']}. "
+            "Set from_queue to 1, or leave waited_s out."
+        )
     assumed = []
     if "waiting" not in told:
         assumed.append("no waiting in the situation: nothing waits")
     if "arrived_cpu_mcore" not in told:
         assumed.append("no arrived_cpu_mcore in the situation: what is allocated is all that ever arrived")
-    return {key: int(value) for key, value in told.items()}, tuple(assumed)
+    if told.get("from_queue") and "waited_s" not in told:
+        assumed.append("no waited_s in the situation: the request waited for no time")
+    if "time_s" not in told:
+        assumed.append("no time_s in the situation: no calendar")
+    return {key: float(value) if key in _SECONDS else int(value) for key, value in told.items()}, tuple(assumed)
 
 
 class Looker:
@@ -104,7 +130,7 @@ class Looker:
         self.settings, self.terms = settings, terms
         self.memory = Memory(settings.blends, terms, gains=terms.fragmentation != "none")
 
-    def look(self, cluster: cl.Cluster, r: Request, told: Mapping[str, int]) -> View:
+    def look(self, cluster: cl.Cluster, r: Request, told: Mapping[str, float]) -> View:
         """What the policy sees of a request, given the cluster and the situation."""
         memory, settings = self.memory, self.settings
         total, able = memory.scores(cluster, r)
@@ -210,6 +236,8 @@ def candidate_features(
         "price": np.where(np.isnan(price), 0.0, _ratio(price, dearest)),
         "power_rise": _power_rise(cluster, m, r, terms),
         "lifetime_gap": _lifetime_gap(m, r, terms),
+        "model_share": _model_share(cluster, m),
+        "age": f[cl.AGE] / (f[cl.AGE] + ft.HALF_LIFE_S),
         "prior": 0.0 - ahead / (1.0 + ahead),
         **_device_features(m, r),
         **_fragment_features(m, s, gain),
@@ -228,10 +256,21 @@ _RULE_SCALE = {
     "dot_product": 3,
     "cosine": 1,
     "norm_l2": 3,
+    "least_allocated": 100,
+    "balanced_allocation": 100,
     "gpu_packing": 100,
     "gpu_clustering": 100,
     "lifetime": LIFETIME_STEPS.size,
 }
+
+
+def _model_share(cluster: cl.Cluster, m: Part) -> Any:
+    devices = cluster.whole[cl.GPUS]
+    total = int(devices.sum())
+    if total == 0:
+        return 0.0
+    of_model = np.bincount(cluster.whole[cl.MODEL] + 1, weights=devices)  # those without a device are of model −1
+    return np.where(m.whole[cl.GPUS] > 0, of_model[m.whole[cl.MODEL] + 1] / total, 0.0)
 
 
 def _device_features(m: Part, r: Request) -> dict[str, Any]:
@@ -310,7 +349,7 @@ def _watts(kind: int, table: F64, used: F64) -> F64:
 
 
 def global_features(
-    cluster: cl.Cluster, r: Request, terms: Terms, n_able: int, told: Mapping[str, int]
+    cluster: cl.Cluster, r: Request, terms: Terms, n_able: int, told: Mapping[str, float]
 ) -> dict[str, float]:
     """Columns of ``globals`` by name."""
     whole, n = cluster.whole, len(cluster)
@@ -322,7 +361,7 @@ def global_features(
         total_mem - int(sums[cl.MEM]),
         total_gpu - int(sums[cl.GPU]),
     )
-    running, waiting = int(sums[cl.TASKS]), told.get("waiting", 0)
+    running, waiting, waited = int(sums[cl.TASKS]), told.get("waiting", 0), told.get("waited_s", 0.0)
     arrived_cpu = _share(told.get("arrived_cpu_mcore", used_cpu), total_cpu)
     arrived_gpu = _share(told.get("arrived_gpu_mgpu", used_gpu), total_gpu)
     lost, capacity, used = 0.0, 0, 0
@@ -336,6 +375,9 @@ def global_features(
         "request_share": r.mgpu / 1000,
         "request_shared": float(r.shared),
         "request_life": r.life_s / (r.life_s + ft.HALF_LIFE_S),
+        "request_waited": waited / (waited + ft.HALF_LIFE_S),
+        "request_choosy": float(r.gpus > 0 and r.models != ANY_MODEL),
+        "request_models": _carriers(cluster, r) / n,
         "request_fits": n_able / n,
         "from_queue": float(told.get("from_queue", 0)),
         "used_cpu": _share(used_cpu, total_cpu),
@@ -348,7 +390,27 @@ def global_features(
         "waiting": waiting / (waiting + ft.HALF_WAITING),
         "arrived_cpu": arrived_cpu / (1.0 + arrived_cpu),
         "arrived_gpu": arrived_gpu / (1.0 + arrived_gpu),
+        **_calendar(told.get("time_s")),
     }
+
+
+def _carriers(cluster: cl.Cluster, r: Request) -> int:
+    """Machines with a GPU of a model that will do."""
+    if r.gpus == 0:
+        return 0
+    model = cluster.whole[cl.MODEL]
+    return int(np.count_nonzero((model >= 0) & ((np.int64(r.models) >> np.maximum(model, 0)) & 1 == 1)))
+
+
+def _calendar(time_s: float | None) -> dict[str, float]:
+    """Time of the day and of the week, from Monday 0:00; zeros where the time is not known."""
+    out = dict.fromkeys(("day_sin", "day_cos", "week_sin", "week_cos"), 0.0)
+    if time_s is not None:
+        monday = time_s - 4 * SECONDS_PER_DAY  # 1970 began on a Thursday
+        for name, since, length in (("day", time_s, SECONDS_PER_DAY), ("week", monday, SECONDS_PER_WEEK)):
+            turn = 2 * math.pi * (since % length / length)
+            out[f"{name}_sin"], out[f"{name}_cos"] = math.sin(turn), math.cos(turn)
+    return out
 
 
 def _share(a: float, b: float) -> float:

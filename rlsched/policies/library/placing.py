@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from rlsched.policies.library.cluster import Cluster
 from rlsched.policies.library.decide import Choice, Decision, Door, plain_devices, scored_devices
 from rlsched.policies.library.explain import Explanation
 from rlsched.policies.library.memory import Memory
-from rlsched.policies.library.observe import Looker, View
+from rlsched.policies.library.observe import TOUCHED, Looker, View
 from rlsched.policies.library.request import Request
 from rlsched.policies.library.rules import PLAIN_RULES, part_of
 from rlsched.policies.library.terms import Terms, terms_of
@@ -53,9 +54,11 @@ class HeuristicDoor(Door):
         for column, rule in told.items():
             if assumed.startswith(f"no column {column}:"):
                 return rule in self.weights
+        if assumed.startswith(("no column in_use_s:", "no waited_s ", "no time_s ")):
+            return False
         return r.gpus > 0 and assumed.startswith(("no column gpu_count:", "no column gpu_model:"))
 
-    def choose(self, cluster: Cluster, r: Request, told: Mapping[str, int], terms: Terms, **how: Any) -> Choice:  # noqa: ARG002 - the situation is no part of a rule
+    def choose(self, cluster: Cluster, r: Request, told: Mapping[str, float], terms: Terms, **how: Any) -> Choice:  # noqa: ARG002 - the situation is no part of a rule
         """By the weighted sum of the rules, or as the heuristic's definition says; lowest row on ties."""
         unknown = [key for key in how if key not in ("last", "seed")]
         if unknown:
@@ -75,7 +78,7 @@ class HeuristicDoor(Door):
         return Choice(row, float(total[0, row]), self._devices(cluster, memory, r, row, draw))
 
     def account(
-        self, cluster: Cluster, r: Request, told: Mapping[str, int], terms: Terms, decision: Decision, against: Any
+        self, cluster: Cluster, r: Request, told: Mapping[str, float], terms: Terms, decision: Decision, against: Any
     ) -> Explanation:
         """Scores by rule of the best few machines, and what another heuristic would have done."""
         other = _heuristic(against or "best_fit")
@@ -175,7 +178,17 @@ class LearnedDoor(Door):
         self._looker = (typical, Looker(self.settings, terms))
         return terms
 
-    def choose(self, cluster: Cluster, r: Request, told: Mapping[str, int], terms: Terms, **how: Any) -> Choice:  # noqa: ARG002 - its looker holds them
+    def concerns(self, r: Request, assumed: str) -> bool:  # noqa: ARG002
+        """Only what touches a field that it reads."""
+        touched = next((names for words, names in TOUCHED.items() if assumed.startswith(words)), None)
+        return touched is None or not self.reads.isdisjoint(touched)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Names of the fields that it reads."""
+        return frozenset((*self.metadata["candidate_features"], *self.metadata["global_features"]))
+
+    def choose(self, cluster: Cluster, r: Request, told: Mapping[str, float], terms: Terms, **how: Any) -> Choice:  # noqa: ARG002 - its looker holds them
         """The candidate with the largest logit."""
         if how:
             raise PolicyError(f"unknown argument {sorted(how)[0]!r} for policy {self.name!r}.")
@@ -189,7 +202,7 @@ class LearnedDoor(Door):
         return Choice(row, float(logits[at]), self._devices(cluster, looker, r, row))
 
     def account(
-        self, cluster: Cluster, r: Request, told: Mapping[str, int], terms: Terms, decision: Decision, against: Any
+        self, cluster: Cluster, r: Request, told: Mapping[str, float], terms: Terms, decision: Decision, against: Any
     ) -> Explanation:
         """Logits of the candidates, what the prior would have done, and which features make the difference."""
         other = _heuristic(against) if against is not None else self.prior
@@ -237,7 +250,8 @@ class LearnedDoor(Door):
         mine, its = (int(np.flatnonzero(view.rows == row)[0]) for row in (a.row, b.row))
         seen = view.observation
         rows = seen["candidates"][0]
-        differ = np.flatnonzero(rows[mine] != rows[its])
+        read = np.isin(CANDIDATE_NAMES, list(self.reads))
+        differ = np.flatnonzero((rows[mine] != rows[its]) & read)
         if not differ.size:
             return ["both look the same to the network: the first candidate wins"]
         n = differ.size

@@ -43,7 +43,7 @@ class Part(NamedTuple):
     """Some machines: rows of ``Cluster.whole`` and ``real``, and their devices."""
 
     whole: I64  # (17, R)
-    real: F64  # (7, R)
+    real: F64  # (8, R)
     device: I64  # (R, G)
 
 

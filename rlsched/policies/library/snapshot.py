@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rlsched.sim.world import World
 
 
-def snapshot(world: World, state: State, n: int = 0) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
+def snapshot(world: World, state: State, n: int = 0) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The machines, the request that waits, and the situation of copy ``n``.
 
     Parameters
@@ -37,6 +37,8 @@ def snapshot(world: World, state: State, n: int = 0) -> tuple[dict[str, Any], di
     """
     if world.options.cpu_ratio != 1.0 or world.options.mem_ratio != 1.0:
         raise SpecError("a snapshot needs a world without oversubscription: set cpu_ratio and mem_ratio to 1.")
+    from rlsched.sim.world import O_ORIGIN_S, T_ARRIVE
+
     k = int(state.task[n])
     if k < 0:
         raise SpecError(f"no task of copy {n} waits for a machine: run advance_all first.")
@@ -59,6 +61,7 @@ def snapshot(world: World, state: State, n: int = 0) -> tuple[dict[str, Any], di
         "up": whole[st.M_UP] == 1,
         "tasks": whole[st.M_TASKS].copy(),
         "price_per_h": fleet.price_per_h,
+        "in_use_s": np.where(occupied, now - real[st.M_FROM], 0.0),
         "oldest_task_s" if ages else "busy_for_s": -end if ages else end,
     }
     if a.gpu.shape[2]:
@@ -69,12 +72,16 @@ def snapshot(world: World, state: State, n: int = 0) -> tuple[dict[str, Any], di
         ("power_curve", fleet.power_curves, fleet.power_curve),
     ):
         machines[name] = np.array([names[code] if code >= 0 else None for code in codes], dtype=object)
-    situation = {
+    situation: dict[str, Any] = {
         "waiting": int(count[st.C_WAITING]),
         "from_queue": int(count[st.C_SOURCE]),
         "arrived_cpu_mcore": int(count[st.C_ARRIVED_CPU]),
         "arrived_gpu_mgpu": int(count[st.C_ARRIVED_GPU]),
+        "waited_s": now - float(world.arrays.task_f[k, T_ARRIVE]),
     }
+    origin = float(world.arrays.option_f[O_ORIGIN_S])
+    if not np.isnan(origin):
+        situation["time_s"] = origin + now
     return _request(world, state, n, k), machines, situation
 
 

@@ -43,5 +43,6 @@ def machines() -> dict[str, Any]:
         "up": np.array([True, True, True, False]),
         "tasks": np.array([2, 0, 5, 0]),
         "busy_for_s": np.array([600.0, np.nan, 60.0, np.nan]),
+        "in_use_s": np.array([7200.0, 0.0, 60.0, 0.0]),
         "gpu_kinds": np.array([[2, 0, 0, 0, 0], [0] * 5, [0] * 5, [0] * 5]),
     }

@@ -129,8 +129,12 @@ def test_what_was_assumed_is_said_where_it_matters(machines: dict, policy_file: 
     told = rlsched.load_policy(policy_file).place(SMALL, short).assumed
     assert "no column tasks: 1 where something is allocated, 0 elsewhere" in told
     assert "no waiting in the situation: nothing waits" in told
-    everything = {"waiting": 0, "arrived_cpu_mcore": 5, "arrived_gpu_mgpu": 0}
+    assert "no time_s in the situation: no calendar" in told
+    assert not [one for one in told if "waited_s" in one], "a request that arrives now has waited for nothing"
+    everything = {"waiting": 0, "arrived_cpu_mcore": 5, "arrived_gpu_mgpu": 0, "time_s": 1.6e9}
     assert rlsched.load_policy(policy_file).place(SMALL, machines, situation=everything).assumed == ()
+    waited = rlsched.load_policy(policy_file).place(SMALL, machines, situation={**everything, "from_queue": 1})
+    assert waited.assumed == ("no waited_s in the situation: the request waited for no time",)
 
 
 def test_an_explanation_names_the_heuristic_and_what_makes_the_difference(machines: dict, policy_file: Path) -> None:

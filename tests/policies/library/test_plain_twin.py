@@ -30,6 +30,7 @@ WORLDS = [
     {"gpus": False, "lifetime": "predicted", "admission": "queue"},
     {"gpus": True, "fragmentation": "none", "empty_machines": "on"},
     {"gpus": True, "fragmentation": "cpu"},
+    {"gpus": True, "calendar": True, "admission": "queue"},
 ]
 
 
