@@ -167,7 +167,7 @@ def draw(groups: Sequence[Group], lines: dict[str, float], path: Path, bootstrap
     axes.set_xlabel("decisions learned from, millions")
     axes.set_ylabel(f"{metric_label(metric)} on validation{f' [{unit}]' if unit else ''}")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="best")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".png")
     os.close(handle)
