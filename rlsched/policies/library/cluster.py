@@ -240,10 +240,15 @@ class _Table:
         self.assumed: list[str] = []
         absent = [name for name, column in COLUMNS.items() if column.required and name not in columns]
         if absent:
-            near = did_you_mean(absent[0], columns)
+            what = ", ".join(f"{name} ({COLUMNS[name].unit}; {COLUMNS[name].meaning})" for name in absent)
+            # A column that is ours already is not the one meant by another name.
+            near = did_you_mean(absent[0], [name for name in columns if name not in COLUMNS])
+            pairs = {"cpu_free_mcore": "cpu_mcore", "mem_free_mib": "mem_mib"}
+            same = [f"{name} = {pairs[name]}" for name in absent if pairs.get(name) in columns]
             raise PolicyError(
-                f"the machines lack column{'s' if len(absent) > 1 else ''} {', '.join(absent)} "
-                f"({COLUMNS[absent[0]].unit}; {COLUMNS[absent[0]].meaning}).{near}"
+                f"the machines lack column{'s' if len(absent) > 1 else ''} {what}."
+                + (f" Of machines with nothing on them: {', '.join(same)}." if same else "")
+                + (near if "Did you mean" in near or not same else "")
             )
         for name in columns:
             guess = "" if name in COLUMNS else _near(name, tuple(known for known in COLUMNS if known not in columns))

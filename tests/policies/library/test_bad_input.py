@@ -39,6 +39,11 @@ def without(columns: dict, *names: str) -> dict:
     ("machines", "message"),
     [
         (without(BASIC, "mem_free_mib"), r"the machines lack column mem_free_mib \(MiB; free now\)"),
+        (without(BASIC, "mem_free_mib"), r"Of machines with nothing on them: mem_free_mib = mem_mib\.$"),
+        (
+            {"cpu_free": [1], **without(BASIC, "cpu_free_mcore")},
+            r"cpu_free_mcore = cpu_mcore\. Did you mean 'cpu_free'\?",
+        ),
         (without(BASIC, "cpu_mcore", "mem_mib"), r"lack columns cpu_mcore, mem_mib \(millicores; capacity\)"),
         (
             {**without(BASIC, "mem_free_mib"), "mem_free_mb": [1, 2]},
