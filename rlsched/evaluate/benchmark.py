@@ -208,8 +208,8 @@ def look_around(benchmark: Benchmark) -> list[Outcome]:
     if changed:
         raise SpecError(
             f"results of cards that changed in between cannot be mixed: {benchmark.out} holds finished parts made "
-            f"with something else than now ({'; '.join(changed)}). Name another folder with --out, or begin anew with "
-            "--fresh."
+            f"with something else than now ({'; '.join(changed)}). Name another folder with --out, remove those from "
+            f"{benchmark.out / PARTS}, or begin anew with --fresh."
         )
     return out
 
