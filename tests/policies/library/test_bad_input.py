@@ -44,7 +44,10 @@ def without(columns: dict, *names: str) -> dict:
             {"cpu_free": [1], **without(BASIC, "cpu_free_mcore")},
             r"cpu_free_mcore = cpu_mcore\. Did you mean 'cpu_free'\?",
         ),
-        (without(BASIC, "cpu_mcore", "mem_mib"), r"lack columns cpu_mcore, mem_mib \(millicores; capacity\)"),
+        (
+            without(BASIC, "cpu_mcore", "mem_mib"),
+            r"lack columns cpu_mcore \(millicores; capacity\), mem_mib \(MiB; capacity\)",
+        ),
         (
             {**without(BASIC, "mem_free_mib"), "mem_free_mb": [1, 2]},
             "lack column mem_free_mib .* Did you mean 'mem_free_mb'",
