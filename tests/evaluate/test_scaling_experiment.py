@@ -88,6 +88,10 @@ def load(text: str, tmp_path: Path, *sets: str) -> ScalingExperiment:
         (["policies=hpaa"], "unknown scaling rule 'hpaa'. Did you mean 'hpa'"),
         (["policies=tuned_hpaa"], "unknown tuned rule 'hpaa'"),
         (["policies=hpa,hpa"], "two policies are called 'hpa'"),
+        (["policies=[{name='mine'}]"], r"give policy, or runs \(the same recipe trained from several seeds\)"),
+        (["policies=[{runs=['a/b', 'a/c']}]"], "runs need a name"),
+        (["policies=[{name='mine', runs=['a/b', 'a/b']}]"], "runs must differ"),
+        (["policies=[{name='mine', runs=['hpa', 'ewma']}]"], "runs are trained agents, by name, folder or file: 'hpa'"),
         (["tune.families=bandd"], "unknown rule 'bandd'"),
         (["hindsight=bandd"], "unknown rule 'bandd'"),
         (["main_metric=cost"], "unknown metric 'cost'"),
@@ -134,6 +138,22 @@ def test_shipped_cards_are_valid_and_of_this_kind():
         ranked = {one.tuned_rule for one in loaded.policies} - {""}
         assert loaded.tune is not None
         assert ranked == set(loaded.tune.families)
+
+
+@needs_data
+def test_training_seeds_stand_in_one_row_of_their_own(card):
+    runs = ", ".join(f'"scaling/seeds/{seed}.onnx"' for seed in (0, 1, 2))
+    ours = f'policies=["hpa", {{name = "mine", runs = [{runs}]}}, {{name = "one", policy = "scaling/seeds/1.onnx"}}]'
+    sets = [ours, "split=validation", "hindsight=[]", "bound=false", 'references.tuned=""', "windows.history=6h"]
+    document = run_experiment(card, [*sets, "forecast.lags=12"])
+    rows = [row for row in document["rows"] if row["policy"] == "mine"]
+    assert len(rows) == 3 * 12
+    alone = {row["window"]: row["cost_usd"] for row in document["rows"] if row["policy"] == "one"}
+    assert {row["window"]: row["cost_usd"] for row in rows if row["run"] == 1} == alone
+    mean = next(one for one in document["summary"] if (one["policy"], one["metric"]) == ("mine", "cost_usd"))
+    assert mean["n"] == 36
+    assert len(next(one for one in document["provenance"]["policies"] if one["name"] == "mine")["runs"]) == 3
+    assert {row["run"] for row in document["rows"] if row["policy"] == "hpa"} == {None}
 
 
 @needs_data
