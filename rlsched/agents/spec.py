@@ -241,6 +241,8 @@ class TrainSpec(PpoSpec):
         Fill training windows to this percentage; that of ``[windows]`` by default.
     tilt : float
         How much training windows differ in their mix of tasks (fill); see ``fill_problem``.
+    load : (float, float)
+        Smallest and largest load of a training window (time), as a multiple of the trace's own; see ``time_problem``.
     length_s, warmup_s : float, optional
         Of training windows (time); those of ``[windows]`` by default.
     prior_scale : float
@@ -256,6 +258,7 @@ class TrainSpec(PpoSpec):
     cluster: tuple[int, int] | None = None
     target_pct: float | None = Field(default=None, gt=0, le=1000)
     tilt: float = Field(default=0.0, ge=0, le=5)
+    load: tuple[float, float] = (1.0, 1.0)
     length_s: float | None = Field(default=None, gt=0)
     warmup_s: float | None = Field(default=None, ge=0)
     prior_scale: float = Field(default=20.0, gt=0)
@@ -265,6 +268,8 @@ class TrainSpec(PpoSpec):
 
     @model_validator(mode="after")
     def _learns_at_all(self) -> Self:
+        if not 0 < self.load[0] <= self.load[1]:
+            raise ValueError(f"load must be [smallest, largest], above 0: got {list(self.load)}")
         if not self.steps and self.lookahead is None:
             raise ValueError("steps must be 1 or more where there is no [lookahead]: got 0")
         return self

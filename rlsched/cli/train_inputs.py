@@ -335,6 +335,7 @@ def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: I
         warmup_s=warmup,
         until_s=until,
         n_machines=spec.cluster,
+        load=spec.load,
         **shared,
     )
 

@@ -144,6 +144,7 @@ def time_problem(
     n_windows: int,
     seed: int,
     n_machines: tuple[int, int] | None = None,
+    load: tuple[float, float] = (1.0, 1.0),
     **world: Any,
 ) -> PlacementProblem:
     """Windows cut out of the trace as it happened, beginning at random moments.
@@ -164,13 +165,18 @@ def time_problem(
         Smallest and largest cluster. Each window then has machines of its own, sampled without
         replacement, and each of its tasks is kept with the probability that a machine was: the
         load stays what it was, in the mean. All machines and all tasks by default.
+    load : (float, float)
+        Smallest and largest load of a window, as a multiple of the trace's own: each window draws
+        one uniformly, and keeps so many times more of its tasks. Needs ``n_machines``, few enough
+        that no task would have to come twice.
     **world
         Further arguments of ``World.build``.
 
     Raises
     ------
     SpecError
-        When the split is shorter than one window, or a cluster is to have more machines than there are.
+        When the split is shorter than one window, a cluster is to have more machines than there are,
+        or the load asks for more tasks than there are.
     """
     first = float(trace.arrive_s[0])
     room = until_s - first - warmup_s - length_s
@@ -183,6 +189,10 @@ def time_problem(
     begins = [first + float(draw.uniform(0.0, room)) if room > 0 else first for _ in range(n_windows)]
     whole = warmup_s + length_s
     if n_machines is None:
+        if load != (1.0, 1.0):
+            raise SpecError(
+                f"load {list(load)} needs clusters of a sampled size: name cluster = [smallest, largest] too."
+            )
         windows = []
         for i, begin in enumerate(begins):
             lo, hi = (int(at) for at in np.searchsorted(trace.arrive_s, [begin, begin + whole], side="left"))
@@ -191,7 +201,12 @@ def time_problem(
                 windows.append(Window(lo, hi, start, start + length_s, 0, f"time-{i:03d}"))
         return PlacementProblem(World.build(trace, machines, options, typical=typical, **world), tuple(windows))
     _check_clusters(n_machines, len(machines))
-    return _thinned(trace, machines, options, typical, begins, (warmup_s, whole), n_machines, seed, world)
+    if n_machines[1] * load[1] > len(machines):
+        raise SpecError(
+            f"a cluster of {n_machines[1]} of {len(machines)} machines at {load[1]:g} times the load would need tasks "
+            f"twice: at most {len(machines) / load[1]:.0f} machines at that load. Lower cluster or load."
+        )
+    return _thinned(trace, machines, options, typical, begins, (warmup_s, whole), n_machines, load, seed, world)
 
 
 def _thinned(
@@ -202,6 +217,7 @@ def _thinned(
     begins: list[float],
     lengths: tuple[float, float],
     n_machines: tuple[int, int],
+    load: tuple[float, float],
     seed: int,
     world: dict[str, Any],
 ) -> PlacementProblem:
@@ -212,8 +228,9 @@ def _thinned(
     for i, begin in enumerate(begins):
         pick = stream(seed, "thinned", i)
         size = int(pick.integers(n_machines[0], n_machines[1] + 1))
+        share = size / len(machines) * (load[0] if load[0] == load[1] else float(pick.uniform(*load)))
         lo, hi = (int(row) for row in np.searchsorted(trace.arrive_s, [begin, begin + whole], side="left"))
-        kept = lo + np.flatnonzero(pick.random(hi - lo) < size / len(machines))
+        kept = lo + np.flatnonzero(pick.random(hi - lo) < share)
         chosen = np.sort(pick.choice(len(machines), size=size, replace=False))
         if kept.size == 0:
             continue

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from placement_worlds import machines, tasks
 
+from rlsched.envs.problem import PlacementProblem
 from rlsched.envs.windows import draw_tasks, fill_problem, time_problem
 from rlsched.errors import SpecError
 from rlsched.rng import stream
@@ -119,6 +122,40 @@ def test_thinned_time_windows_keep_their_length_and_in_the_mean_their_load() -> 
     lives = set((trace.depart_s - trace.arrive_s)[trace.depart_s >= 0].tolist())
     assert set((drawn.depart_s - drawn.arrive_s)[known].tolist()) <= lives
     assert 0 < (~known).sum() < len(drawn)
+
+
+def loaded(**changed: Any) -> PlacementProblem:
+    return time_problem(
+        tasks(3000, gpus=False),
+        machines(12, gpus=False),
+        PlacementOptions(),
+        None,
+        **{
+            "length_s": 9000,
+            "warmup_s": 3000,
+            "until_s": 80_000,
+            "n_windows": 40,
+            "seed": 0,
+            "n_machines": (3, 3),
+            **changed,
+        },
+    )
+
+
+def test_a_load_multiplies_the_tasks_of_a_window() -> None:
+    def tasks_in_the_mean(**changed: Any) -> float:
+        return float(np.mean([window.hi - window.lo for window in loaded(**changed).windows]))
+
+    assert tasks_in_the_mean(load=(2.0, 2.0)) == pytest.approx(2 * tasks_in_the_mean(), rel=0.1)
+    sizes = [window.hi - window.lo for window in loaded(load=(1.0, 3.0)).windows]
+    assert max(sizes) > 2 * min(sizes)
+
+
+def test_a_load_that_needs_a_task_twice_or_a_whole_cluster_is_refused() -> None:
+    with pytest.raises(SpecError, match="would need tasks twice: at most 2 machines at that load"):
+        loaded(load=(1.0, 5.0))
+    with pytest.raises(SpecError, match="needs clusters of a sampled size"):
+        loaded(load=(1.0, 2.0), n_machines=None)
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
