@@ -15,6 +15,7 @@ from rlsched.evaluate.carbon import CarbonSpec
 from rlsched.evaluate.consolidation_days import ALL, DAY
 from rlsched.evaluate.consolidation_metrics import METRICS, WEIGHTS
 from rlsched.evaluate.experiment import BootstrapSpec, ReferencesSpec
+from rlsched.evaluate.other_problem import not_of
 from rlsched.evaluate.runs import check_runs
 from rlsched.policies.policy_file import is_learned
 from rlsched.sim.consolidation.policy import DETECTIONS, SELECTIONS, ConsolidationPolicy
@@ -131,6 +132,9 @@ class PolicyEntry(Spec):
             check_runs(self.name, self.runs, self.label, ("name", "label"))
         except ValueError as error:
             raise SpecError(f"{error}.") from None
+        names = () if self.searched else (self.runs or (self.name,))
+        if words := next((words for name in names if (words := not_of(name, "consolidation"))), ""):
+            raise SpecError(words)
         if not self.searched and not self.learned:
             _ = self.policy
             return

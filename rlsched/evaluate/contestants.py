@@ -12,6 +12,7 @@ from rlsched import spec as cards
 from rlsched.errors import SpecError, UserError
 from rlsched.evaluate.experiment import PlacementExperiment, PolicyEntry
 from rlsched.evaluate.inputs import Inputs
+from rlsched.evaluate.other_problem import not_of
 from rlsched.evaluate.results import plain
 from rlsched.policies import Heuristic, find_policy, parse_blend
 from rlsched.sim.options import PlacementOptions
@@ -120,17 +121,8 @@ def find_contestants(entries: Sequence[PolicyEntry], folder: Path) -> list[Conte
 
 def _of_another_problem(entry: PolicyEntry, error: UserError) -> UserError:
     """The same error, or a clearer one where a name is known, but not for placement."""
-    from rlsched.sim.consolidation.policy import POLICIES as CONSOLIDATION
-    from rlsched.sim.scaling.rules.table import RULES as SCALING
-
-    for problem, names in (("consolidation", CONSOLIDATION), ("scaling", SCALING)):
-        for name in entry.runs or (entry.policy,):
-            if name in names:
-                return SpecError(
-                    f"policy {name!r} cannot place tasks: it is one of {problem}. Use it in an experiment with "
-                    f'kind = "{problem}", or name one that "rlsched policies list" shows for placement.'
-                )
-    return error
+    words = next((words for name in entry.runs or (entry.policy,) if (words := not_of(name, "placement"))), "")
+    return SpecError(words) if words else error
 
 
 def load_tuned(path: Path) -> tuple[Heuristic, dict[str, Any]]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from rlsched.errors import PolicyError, did_you_mean
 from rlsched.evaluate.experiment import BootstrapSpec, Option, ReferencesSpec, SplitsSpec, _duration, _listed, _seeds
+from rlsched.evaluate.other_problem import not_of
 from rlsched.evaluate.runs import check_runs
 from rlsched.evaluate.scaling_metrics import METRICS
 from rlsched.policies.scaling import find_scaling
@@ -91,6 +92,8 @@ class ScalingEntry(Spec):
             if rule not in RULES:
                 raise ValueError(f"unknown tuned rule {rule!r}.{did_you_mean(rule, RULES)}")
             return value
+        if words := not_of(value, "scaling"):
+            raise ValueError(words)
         if is_learned(value):
             return value
         try:
