@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlsched.policies.library import cluster as cl
-from rlsched.policies.library.cluster import Cluster, read_cluster
+from rlsched.policies.library.cluster import Cluster
 from rlsched.policies.library.observe import read_situation
+from rlsched.policies.library.reader import Reader
 from rlsched.policies.library.request import Request, read_request, requests_of
 from rlsched.policies.library.rules import Scale, fragment_gain, part_of, pick_devices
 from rlsched.policies.library.terms import Terms
@@ -130,7 +131,7 @@ class Door:
         'host-7'
         """
         terms = self.library_terms(typical)
-        cluster = read_cluster(machines, terms)
+        cluster = self._read(machines, terms)
         told, assumed = read_situation(situation)
         return self._place(cluster, read_request(request, cluster, terms), told, terms, assumed, how)
 
@@ -158,7 +159,7 @@ class Door:
             One a request; ``pandas.DataFrame(decisions)`` makes a table of them.
         """
         terms = self.library_terms(typical)
-        cluster = copy_of(read_cluster(machines, terms))
+        cluster = copy_of(self._read(machines, terms))
         told, assumed = read_situation(situation)
         told.setdefault("arrived_cpu_mcore", int((cluster.whole[cl.CAP_CPU] - cluster.whole[cl.CPU]).sum()))
         told.setdefault("arrived_gpu_mgpu", int((cluster.whole[cl.CAP_GPU] - cluster.whole[cl.GPU]).sum()))
@@ -202,11 +203,18 @@ class Door:
             ``print`` it, or read ``candidates``, ``heuristic`` and ``why``.
         """
         terms = self.library_terms(typical)
-        cluster = read_cluster(machines, terms)
+        cluster = self._read(machines, terms)
         told, assumed = read_situation(situation)
         r = read_request(request, cluster, terms)
         decision = self._place(cluster, r, told, terms, assumed, how)
         return self.account(cluster, r, told, terms, decision, against)
+
+    def _read(self, machines: Any, terms: Terms) -> Cluster:
+        reader: Reader | None = self.__dict__.get("_reader")
+        if reader is None:
+            reader = Reader()
+            object.__setattr__(self, "_reader", reader)  # scratch of a description that may be frozen
+        return reader.read(machines, terms)
 
     def _place(
         self,

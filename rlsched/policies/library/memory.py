@@ -58,6 +58,7 @@ class Memory:
 
     def _forget(self) -> None:
         self.scale: Scale | None = None
+        self._same: cl.Fixed | None = None
         self._fixed: tuple[I64, F64, tuple[str, ...]] | None = None
         self._whole, self._device = np.empty((0, 0), np.int64), np.empty((0, 0), np.int64)
         self._state_of: dict[bytes, int] = {}
@@ -71,7 +72,7 @@ class Memory:
         Scale
         """
         fixed = (cluster.whole[cl.CAP_CPU : cl.KIND], cluster.real[: cl.EXIT], cluster.models)
-        same = (
+        same = self._same is cluster.fixed or (
             self._fixed is not None
             and self._whole.shape == cluster.whole.shape
             and fixed[2] == self._fixed[2]
@@ -92,6 +93,7 @@ class Memory:
                 differs |= (self._device != cluster.device).any(axis=1)
                 differs |= (self._whole[cl.KIND :] != cluster.whole[cl.KIND :]).any(axis=0)
             changed = np.flatnonzero(differs)
+        self._same = cluster.fixed
         if changed.size:
             self.version[changed] += 1
             if self.terms.fragmentation != "none":
@@ -159,7 +161,7 @@ class Memory:
             at = rows[able[first]]
         else:
             at = rows[able]
-        m = part_of(cluster, at)
+        m = m if spread is None and at.size == rows.size else part_of(cluster, at)
         single: dict[str, F64] = {}
         for blend, weights in enumerate(self.blends):
             if self.timed[blend] and not timed:

@@ -41,6 +41,9 @@ SITUATION = {
     "waited_s": "since the request arrived, seconds; 0 where from_queue is 0",
     "time_s": "now, seconds since 1970 on the clock of the trace the policy learned from",
 }
+#: Fields that do not change while machines stay what they are: rows of ``Cluster.fixed.share``.
+FIXED_SHARES = ("cpu_size", "mem_size", "gpu_size", "price", "model_share")
+_CANDIDATE_NAMES = frozenset(ft.CANDIDATE_NAMES)
 #: Keys that need not be whole.
 _SECONDS = ("waited_s", "time_s")
 #: What an assumption touches, by its first words, where that is these fields alone.
@@ -143,7 +146,10 @@ class Looker:
             ahead = total[0, rows[0]] - total[0, rows]
             gain = total[-1, rows]
             s = memory.scale
-            seen = candidate_features(cluster, part_of(cluster, rows), r, s, self.terms, equal / n_able, ahead, gain)
+            seen = candidate_features(cluster, rows, r, s, self.terms, equal / n_able, ahead, gain)
+            absent = seen.keys() ^ _CANDIDATE_NAMES
+            if absent:
+                raise OurBug(f"the library and the table of features differ in {', '.join(sorted(absent))}.")
             columns = np.empty((len(ft.CANDIDATE_NAMES), rows.size))
             for column, name in zip(columns, ft.CANDIDATE_NAMES, strict=True):
                 column[:] = seen[name]
@@ -170,19 +176,22 @@ class Looker:
             left = rest[turn % n_blends if turn < n_blends * self.settings.best else 0]
             at = int(left.argmax())
             # Machines equal to a named one are struck out where they are in the way, not from every blend at once.
-            while left[at] > -np.inf and (state[at], ends[at]) in named:
+            while (mark := (state.item(at), ends.item(at))) in named and left.item(at) > -np.inf:
                 left[(state == state[at]) & (ends == ends[at])] = -np.inf
                 at = int(left.argmax())
-            if left[at] == -np.inf:
+            if left.item(at) == -np.inf:
                 break
             left[at] = -np.inf
-            named.add((state[at], ends[at]))
+            named.add(mark)
             rows.append(at)
         if not rows:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         found = np.array(rows, np.int64)[np.lexsort((np.array(rows), -total[0, rows]))]
-        alike = (state[found, None] == state) & (ends[found, None] == ends) & able
-        return found, np.array([np.count_nonzero(row) for row in alike], np.int64)
+        alike = state[found, None] == state
+        equal: I64 = np.count_nonzero(alike, axis=1)
+        for several in np.flatnonzero(equal > 1):
+            equal[several] = np.count_nonzero(alike[several] & (ends == ends[found[several]]) & able)
+        return found, equal
 
 
 def _ratio(a: Any, b: Any) -> Any:
@@ -196,14 +205,14 @@ def _ratio(a: Any, b: Any) -> Any:
 
 
 def candidate_features(
-    cluster: cl.Cluster, m: Part, r: Request, s: Scale, terms: Terms, alike: F64, ahead: F64, gain: F64
+    cluster: cl.Cluster, rows: I64, r: Request, s: Scale, terms: Terms, alike: F64, ahead: F64, gain: F64
 ) -> dict[str, Any]:
     """Columns of ``candidates`` by name, for machines that can hold the request.
 
     Parameters
     ----------
     cluster : Cluster
-    m : Part
+    rows : (C,) int64
         The candidates.
     r : Request
     s : Scale
@@ -215,62 +224,56 @@ def candidate_features(
     gain : (C,) float64
         Gain in fragmentation, GPUs or cores.
     """
+    m = part_of(cluster, rows)
     i, f = m.whole, m.real
-    need = r.gpus * r.mgpu
-    cpu, mem, gpu, tasks = i[cl.CAP_CPU], i[cl.CAP_MEM], i[cl.CAP_GPU], i[cl.TASKS]
-    price = f[cl.PRICE]
-    dearest = float(np.fmax.reduce(cluster.real[cl.PRICE], initial=0.0))  # passes over NaN
-    room = i[[cl.CPU, cl.MEM, cl.GPU]]
-    free, left = _ratio(
-        np.stack([room, room - np.array([[r.cpu], [r.mem], [need]])]), i[[cl.CAP_CPU, cl.CAP_MEM, cl.CAP_GPU]]
-    )
+    tasks = i[cl.TASKS]
     out: dict[str, Any] = {
-        **dict(zip(("cpu_free", "mem_free", "gpu_free"), free, strict=True)),
-        **dict(zip(("cpu_left", "mem_left", "gpu_left"), left, strict=True)),
-        "cpu_size": _ratio(cpu, s.max_cpu),
-        "mem_size": _ratio(mem, int(cluster.whole[cl.CAP_MEM].max())),
-        "gpu_size": _ratio(gpu, s.max_gpu),
+        **_share_features(m, r),
+        **dict(
+            zip(("cpu_size", "mem_size", "gpu_size", "price", "model_share"), cluster.fixed.share[:, rows], strict=True)
+        ),
         "residents": tasks / (tasks + ft.HALF_RESIDENTS),
         "empty": tasks == 0,
         "same_state": alike,
-        "price": np.where(np.isnan(price), 0.0, _ratio(price, dearest)),
         "power_rise": _power_rise(cluster, m, r, terms),
+        "lifetime": PLAIN_RULES["lifetime"](s, m, r) / LIFETIME_STEPS.size,
         "lifetime_gap": _lifetime_gap(m, r, terms),
-        "model_share": _model_share(cluster, m),
         "age": f[cl.AGE] / (f[cl.AGE] + ft.HALF_LIFE_S),
         "prior": 0.0 - ahead / (1.0 + ahead),
         **_device_features(m, r),
         **_fragment_features(m, s, gain),
     }
-    for rule, scale in _RULE_SCALE.items():
-        out[rule] = PLAIN_RULES[rule](s, m, r) / scale
-    absent = [name for name in ft.CANDIDATE_NAMES if name not in out]
-    if absent:
-        raise OurBug(f"the library does not compute the features {', '.join(absent)}.")
+    for rule in ("gpu_packing", "gpu_clustering"):
+        out[rule] = PLAIN_RULES[rule](s, m, r) / 100 if r.gpus else 0.0
     return out
 
 
-#: Rules that are features themselves, and what their score is divided by.
-_RULE_SCALE = {
-    "best_fit": 1,
-    "dot_product": 3,
-    "cosine": 1,
-    "norm_l2": 3,
-    "least_allocated": 100,
-    "balanced_allocation": 100,
-    "gpu_packing": 100,
-    "gpu_clustering": 100,
-    "lifetime": LIFETIME_STEPS.size,
-}
-
-
-def _model_share(cluster: cl.Cluster, m: Part) -> Any:
-    devices = cluster.whole[cl.GPUS]
-    total = int(devices.sum())
-    if total == 0:
-        return 0.0
-    of_model = np.bincount(cluster.whole[cl.MODEL] + 1, weights=devices)  # those without a device are of model −1
-    return np.where(m.whole[cl.GPUS] > 0, of_model[m.whole[cl.MODEL] + 1] / total, 0.0)
+def _share_features(m: Part, r: Request) -> dict[str, Any]:
+    """Shares free before and after, and the rules that compare them with what is asked for."""
+    i, inv = m.whole, m.real[cl.INV_CPU : cl.INV_GPU + 1]
+    amount = (r.cpu, r.mem, r.gpus * r.mgpu)
+    need = np.array(amount)[:, None]
+    room = i[: cl.GPU + 1]
+    rest = room - need
+    asked, free, left = need * inv, room * inv, rest * inv  # (3, R); amounts times reciprocals, as compiled
+    add = np.add.reduce  # over the three rows, one after the other
+    dot = add(asked * free)
+    length = np.sqrt(add(asked * asked) * add(free * free))
+    apart = free - asked
+    tight = [row for row, wanted in enumerate(amount) if wanted > 0]
+    capacity = i[cl.CAP_CPU : cl.CAP_MEM + 1]
+    percent = rest[:2] * 100 // np.maximum(capacity, 1)
+    used = (capacity - rest[:2]) * inv[:2]
+    return {
+        **dict(zip(("cpu_free", "mem_free", "gpu_free"), free, strict=True)),
+        **dict(zip(("cpu_left", "mem_left", "gpu_left"), left, strict=True)),
+        "best_fit": -np.minimum.reduce(left[tight]),
+        "dot_product": dot / 3,
+        "norm_l2": -add(apart * apart) / 3,
+        "cosine": np.divide(dot, length, out=np.zeros(dot.shape), where=length > 0),
+        "least_allocated": (percent[0] + percent[1]) // 2 / 100,
+        "balanced_allocation": np.floor((1.0 - np.abs(used[0] - used[1]) / 2.0) * 100.0) / 100,
+    }
 
 
 def _device_features(m: Part, r: Request) -> dict[str, Any]:
@@ -288,13 +291,13 @@ def _device_features(m: Part, r: Request) -> dict[str, Any]:
 def _fragment_features(m: Part, s: Scale, gain: F64) -> dict[str, Any]:
     if s.frag == "none":
         return dict.fromkeys(("frag_before", "frag_after", "frag_gain"), 0.0)
-    capacity = m.whole[cl.CAP_GPU] if s.frag == "gpu" else m.whole[cl.CAP_CPU]
+    inv = m.real[cl.INV_GPU if s.frag == "gpu" else cl.INV_CPU]
     before = m.real[cl.FRAG]
     after = np.maximum(0.0, before - gain * 1000.0)  # the difference can be -1e-13 where it is 0
     return {
-        "frag_before": _ratio(before, capacity),
-        "frag_after": _ratio(after, capacity),
-        "frag_gain": _ratio(before - after, capacity),
+        "frag_before": before * inv,
+        "frag_after": after * inv,
+        "frag_gain": (before - after) * inv,
     }
 
 
@@ -353,15 +356,10 @@ def global_features(
 ) -> dict[str, float]:
     """Columns of ``globals`` by name."""
     whole, n = cluster.whole, len(cluster)
-    sums = whole[: cl.KIND].sum(axis=1)
-    most = whole[: cl.KIND].max(axis=1)
-    total_cpu, total_mem, total_gpu = int(sums[cl.CAP_CPU]), int(sums[cl.CAP_MEM]), int(sums[cl.CAP_GPU])
-    used_cpu, used_mem, used_gpu = (
-        total_cpu - int(sums[cl.CPU]),
-        total_mem - int(sums[cl.MEM]),
-        total_gpu - int(sums[cl.GPU]),
-    )
-    running, waiting, waited = int(sums[cl.TASKS]), told.get("waiting", 0), told.get("waited_s", 0.0)
+    (total_cpu, total_mem, total_gpu), most = cluster.fixed.total, cluster.fixed.most
+    free_cpu, free_mem, free_gpu, running = whole[: cl.TASKS + 1].sum(axis=1).tolist()
+    used_cpu, used_mem, used_gpu = total_cpu - free_cpu, total_mem - free_mem, total_gpu - free_gpu
+    waiting, waited = told.get("waiting", 0), told.get("waited_s", 0.0)
     arrived_cpu = _share(told.get("arrived_cpu_mcore", used_cpu), total_cpu)
     arrived_gpu = _share(told.get("arrived_gpu_mgpu", used_gpu), total_gpu)
     lost, capacity, used = 0.0, 0, 0
@@ -369,9 +367,9 @@ def global_features(
         lost = float(np.add.accumulate(cluster.real[cl.FRAG])[-1])  # one after the other, as compiled
         capacity, used = (total_gpu, used_gpu) if terms.fragmentation == "gpu" else (total_cpu, used_cpu)
     return {
-        "request_cpu": _share(r.cpu, int(most[cl.CAP_CPU])),
-        "request_mem": _share(r.mem, int(most[cl.CAP_MEM])),
-        "request_gpu": _share(r.gpus * r.mgpu, int(most[cl.CAP_GPU])),
+        "request_cpu": _share(r.cpu, most[0]),
+        "request_mem": _share(r.mem, most[1]),
+        "request_gpu": _share(r.gpus * r.mgpu, most[2]),
         "request_share": r.mgpu / 1000,
         "request_shared": float(r.shared),
         "request_life": r.life_s / (r.life_s + ft.HALF_LIFE_S),

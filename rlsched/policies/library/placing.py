@@ -24,6 +24,8 @@ from rlsched.policies.library.terms import Terms, terms_of
 SHOWN = 10
 #: Features that an explanation names.
 NAMED = 6
+#: What a heuristic that measures no fragmentation needs.
+_PLAIN = Terms()
 
 
 class HeuristicDoor(Door):
@@ -44,7 +46,7 @@ class HeuristicDoor(Door):
                     f"policy {self.name!r} measures fragmentation: pass typical=typical_requests(trace) of "
                     "rlsched.sim.fragmentation, made of past requests."
                 )
-            return Terms()
+            return _PLAIN
         measured = Terms().with_typical(typical, "gpu")
         return measured if (measured.typical_i[:, 2] > 0).any() else Terms().with_typical(typical, "cpu")
 
