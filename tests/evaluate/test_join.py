@@ -78,7 +78,9 @@ def test_halves_of_a_consolidation_are_the_whole_with_its_agents() -> None:
     halves[1]["bounds"] = []
     joined = join_documents(halves, ["a", "b"])
     means = {(one["policy"], one["metric"]): one["mean"] for one in whole["summary"]}
-    assert {(one["policy"], one["metric"]): one["mean"] for one in joined["summary"]} == pytest.approx(means)
+    found = {(one["policy"], one["metric"]): one["mean"] for one in joined["summary"]}
+    # Metrics that came after this run was made are not known in it.
+    assert {key: value for key, value in found.items() if value is not None or key in means} == pytest.approx(means)
     words = {(one["a"], one["b"], one["metric"]): one["verdict"] for one in whole["verdicts"]}
     assert {(one["a"], one["b"], one["metric"]): one["verdict"] for one in joined["verdicts"]} == words
     assert joined["provenance"]["leader"] == whole["provenance"]["leader"]
