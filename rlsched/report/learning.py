@@ -163,7 +163,7 @@ def draw(groups: Sequence[Group], lines: dict[str, float], path: Path, bootstrap
     for at, (label, value) in enumerate(lines.items()):
         axes.axhline(value, color="0.3", linestyle=("--", ":", "-.")[at % 3], linewidth=1, label=label)
     metric = groups[0].metric
-    unit = metric_unit(metric)
+    unit = metric_unit(metric) or ("%" if metric.endswith("_pct") else "")
     axes.set_xlabel("decisions learned from, millions")
     axes.set_ylabel(f"{metric_label(metric)} on validation{f' [{unit}]' if unit else ''}")
     axes.spines[["top", "right"]].set_visible(False)
