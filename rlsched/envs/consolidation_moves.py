@@ -115,6 +115,8 @@ class MoveEpisodes(ConsolidationEpisodes):
         bad = np.flatnonzero(~known | (mask[np.arange(self.n_copies), np.where(known, actions, 0)] == 0))
         if bad.size:
             n = int(bad[0])
+            if not known[n]:
+                raise PolicyError(f"an action must lie in 0..{mask.shape[1] - 1}: got {int(actions[n])} in copy {n}.")
             raise PolicyError(
                 f"action {int(actions[n])} is masked in copy {n}: choose where the action mask is 1 "
                 f"({int(mask[n].sum())} of {mask.shape[1]}; 0 ends the tick)."

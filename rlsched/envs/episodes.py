@@ -203,6 +203,8 @@ class Episodes:
         if self._where[0] == ENDED:
             raise PolicyError(f"the episode of copy {n} has ended: reset it before the next step.")
         if self._where[0] == MASKED:
+            if not 0 <= chosen[n] < mask.shape[1]:
+                raise PolicyError(f"an action must lie in 0..{mask.shape[1] - 1}: got {int(actions[n])} in copy {n}.")
             raise PolicyError(
                 f"action {int(actions[n])} is masked in copy {n}: choose where the action mask is 1 "
                 f"({int(mask[n].sum())} of {mask.shape[1]} candidates, the first ones)."

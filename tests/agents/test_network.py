@@ -10,6 +10,7 @@ from placement_worlds import GPU_SETTINGS, problem
 from rlsched.agents.export import random_observation
 from rlsched.agents.network import MASKED, CandidateScorer
 from rlsched.agents.validate import greedy, logits_of
+from rlsched.observe.features import CANDIDATE_NAMES, GLOBAL_NAMES
 from rlsched.policies.heuristic import Heuristic
 from rlsched.policies.learned import run_greedy
 from rlsched.sim.simulate import run_policy
@@ -78,9 +79,9 @@ def test_a_situation_without_candidates_has_a_value() -> None:
 
 def test_the_normaliser_leaves_what_does_not_vary() -> None:
     network = CandidateScorer(8, 1.0)
-    rows = np.zeros((100, 29), np.float32)
+    rows = np.zeros((100, len(CANDIDATE_NAMES)), np.float32)
     rows[:, 0] = np.linspace(0, 1, 100)
-    network.normalise_by(rows, np.ones((100, 18), np.float32))
+    network.normalise_by(rows, np.ones((100, len(GLOBAL_NAMES)), np.float32))
     assert float(network.candidate_scale[0]) == pytest.approx(1 / rows[:, 0].std(), rel=1e-5)
     assert (network.candidate_scale[1:] == 1).all()
     assert (network.global_mean == 1).all()

@@ -152,8 +152,8 @@ def test_a_masked_action_raises_and_changes_nothing() -> None:
     before = env.episodes.state.copy()
     for action, message in (
         (5, "action 5 is masked in copy 1"),
-        (6, "action 6 is masked"),
-        (-1, "action -1 is masked"),
+        (6, r"an action must lie in 0\.\.5: got 6 in copy 1"),
+        (-1, r"an action must lie in 0\.\.5: got -1 in copy 1"),
     ):
         assert obs["action_mask"][1, 5] == 0
         with pytest.raises(PolicyError, match=message):
