@@ -136,9 +136,9 @@ def table() -> str:
 
 
 def learning() -> str:
-    """Each agent against the best published rule and the tuned one it began at, and how many are shown to be better."""
+    """Each agent against the best published rule and the tuned one, and how many are shown to be better."""
     lines = [
-        "| agent | against the best published rule | against the tuned rule it began at | made with |",
+        "| agent | against the best published rule | against the tuned rule | made with |",
         "| --- " * 4 + "|",
     ]
     won = run = 0
@@ -158,8 +158,8 @@ def learning() -> str:
         run += 1
         won += found["verdict"] == "better"
         lines.append(f"| {told} | {' | '.join(cells)} | `{card['made_with']}` |")
-    verb, who = ("is", "it") if won == 1 else ("are", "they")
-    head = f"**{won} of {run} released agents {verb} shown to beat the tuned rule {who} began at:**"
+    verb = "is" if won == 1 else "are"
+    head = f"**{won} of {run} released agents {verb} shown to beat the tuned rule:**"
     return f"{head}\n\n" + "\n".join(lines)
 
 
