@@ -96,8 +96,8 @@ def parts_of_folder(place: Path) -> list[Part]:
             name, sha = cards.setdefault(row["experiment"], (row["name"], p["card_sha256"]))
             if sha != p["card_sha256"]:
                 raise SpecError(
-                    f"results of different cards cannot be mixed: {name} and {row['name']} in {place / PARTS} were made "
-                    "with different cards of one experiment. Remove the older of them there and run the same command "
+                    f"results of different cards cannot be mixed: {name} and {row['name']} in {place / PARTS} were "
+                    "made with different cards of one experiment. Remove the older of them there and run the same command "
                     "again, or begin anew with --fresh."
                 )
         elif status in (FINISHED, WAITING):
