@@ -247,10 +247,12 @@ def _tell_nobody(_: str) -> None:
 def learn_once(model: Any, env: Any, callback: BaseCallback, spec: PpoSpec, before: int) -> dict[str, float]:
     """One rollout and one update after ``before`` others; returns its line of the curve."""
     began, env.busy_s = time.perf_counter(), 0.0
+    # The share of the training that is left, this rollout included: the last update is not for nothing.
+    left = 1.0 - before / spec.rollouts
+    model._current_progress_remaining = left
+    model.gamma = model.rollout_buffer.gamma = spec.discount_at(left)
     model.collect_rollouts(env, callback, model.rollout_buffer, n_rollout_steps=model.n_steps)
     rolled = time.perf_counter()
-    # The share of the training that is left, this rollout included: the last update is not for nothing.
-    model._current_progress_remaining = 1.0 - before / spec.rollouts
     model.train()
     done = time.perf_counter()
     reward = float(model.rollout_buffer.rewards.mean())
@@ -350,7 +352,7 @@ def _restore(
 def check_same(spec: PpoSpec, before: dict[str, Any], file: Path) -> None:
     """Refuse to go on with other settings than those before, :data:`MAY_CHANGE` apart."""
     now, before = _without_processes(spec.model_dump(mode="json")), _without_processes(before)
-    may = MAY_CHANGE if not spec.anneal else ("threads",)  # the learning rate depends on the steps then
+    may = MAY_CHANGE if not spec.scheduled else ("threads",)  # what PPO does depends on the steps then
     changed = [key for key in now if key not in may and now[key] != before.get(key)]
     if changed:
         parts = [f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in changed]

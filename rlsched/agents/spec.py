@@ -78,6 +78,8 @@ class PpoSpec(Spec):
         Of PPO.
     anneal : bool
         Let the learning rate fall in a straight line to 0 at ``steps``.
+    clip_end, discount_end : float, optional
+        Let ``clip`` or ``discount`` go in a straight line to this at ``steps``; they stay by default.
     discount, gae_lambda : float
     hidden : int
         Width of the network's layers.
@@ -98,6 +100,8 @@ class PpoSpec(Spec):
     epochs: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0, le=1)
     anneal: bool = False
+    clip_end: float | None = Field(default=None, gt=0, lt=1)
+    discount_end: float | None = Field(default=None, ge=0, le=1)
     clip: float = Field(default=0.2, gt=0, lt=1)
     value_weight: float = Field(default=0.5, ge=0)
     max_grad_norm: float = Field(default=0.5, gt=0)
@@ -124,6 +128,23 @@ class PpoSpec(Spec):
         return -(-self.steps // (self.n_envs * self.rollout))
 
     @property
+    def scheduled(self) -> bool:
+        """Something changes along the way, so that a rollout depends on how many there will be."""
+        return self.anneal or self.clip_end is not None or self.discount_end is not None
+
+    def clip_at(self, left: float) -> float:
+        """PPO's clip range with a share ``left`` of the training still to come."""
+        return self.clip if self.clip_end is None else self.clip_end + (self.clip - self.clip_end) * left
+
+    def discount_at(self, left: float) -> float:
+        """The discount with a share ``left`` of the training still to come."""
+        return (
+            self.discount
+            if self.discount_end is None
+            else self.discount_end + (self.discount - self.discount_end) * left
+        )
+
+    @property
     def ppo(self) -> dict[str, Any]:
         """Arguments of stable-baselines3's PPO, by its names."""
         return {
@@ -132,7 +153,7 @@ class PpoSpec(Spec):
             "n_epochs": self.epochs,
             "gamma": self.discount,
             "gae_lambda": self.gae_lambda,
-            "clip_range": self.clip,
+            "clip_range": self.clip_at,
             "ent_coef": self.entropy,
             "vf_coef": self.value_weight,
             "max_grad_norm": self.max_grad_norm,

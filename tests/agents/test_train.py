@@ -160,6 +160,23 @@ def test_an_annealed_training_ends_with_small_steps_and_cannot_be_made_longer(tm
         train(spec.model_copy(update={"steps": 9999}), problem(), judge(), tmp_path, resume=True)
 
 
+def test_clip_and_discount_go_in_a_straight_line_to_their_ends_in_parts_as_in_one_go(tmp_path: Path) -> None:
+    spec = TINY.model_copy(update={"clip_end": 0.1, "discount_end": 0.5})
+    assert [spec.clip_at(left) for left in (1.0, 0.5)] == pytest.approx([0.2, 0.15])
+    assert spec.discount_at(0.0) == 0.5
+    train(spec, problem(), judge(), tmp_path / "whole")
+    train(spec, problem(), judge(), tmp_path / "parts", stop_after=4)
+    train(spec, problem(), judge(), tmp_path / "parts", resume=True)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    for other in (TINY, TINY.model_copy(update={"discount_end": 0.5}), TINY.model_copy(update={"clip_end": 1e-6})):
+        folder = tmp_path / f"{other.discount_end}-{other.clip_end}"
+        train(other, problem(), judge(), folder)
+        assert any((whole[name] != one).any() for name, one in weights(folder).items())
+    with pytest.raises(SpecError, match="is of another training: steps was 768 and is 9999"):
+        train(spec.model_copy(update={"steps": 9999}), problem(), judge(), tmp_path / "whole", resume=True)
+
+
 def test_rollouts_must_be_whole_minibatches() -> None:
     with pytest.raises(ValueError, match="minibatch must divide n_envs"):
         TrainSpec(n_envs=8, rollout=16, minibatch=100)
