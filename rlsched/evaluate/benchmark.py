@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlsched.assets import list_assets
+from rlsched.assets import find_asset
 from rlsched.errors import MissingDataError, SpecError, UserError
 from rlsched.evaluate.benchmark_card import BenchmarkExperiment, Job, jobs_of
 from rlsched.evaluate.experiment import experiment_name
@@ -162,9 +162,9 @@ def facts_of(job: Job) -> dict[str, Any]:
 
 def _agents(job: Job) -> dict[str, str]:
     """SHA-256 of every policy file the card names, by the name it has there."""
+    from rlsched.policies.policy_file import is_learned
     from rlsched.spec import apply_overrides
 
-    known = list_assets("agents")
     listed = apply_overrides(read_toml(job.card), job.overrides, {}).get("policies", [])
     entries = listed.split(",") if isinstance(listed, str) else listed
     names = [
@@ -175,9 +175,14 @@ def _agents(job: Job) -> dict[str, str]:
     ]
     out = {}
     for name in dict.fromkeys(names):
-        path = Path(name) if name.endswith(".onnx") or "/" in name else known.get(name)
-        file = None if path is None else path / "policy.onnx" if path.is_dir() else path
-        if file is not None and file.is_file():
+        if not is_learned(name):
+            continue
+        try:
+            path = find_asset("agents", name)
+        except SpecError:
+            continue  # said where it is loaded
+        file = path / "policy.onnx" if path.is_dir() else path
+        if file.is_file():
             out[name] = file_sha256(file)
     return out
 

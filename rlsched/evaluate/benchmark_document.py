@@ -97,8 +97,8 @@ def parts_of_folder(place: Path) -> list[Part]:
             if sha != p["card_sha256"]:
                 raise SpecError(
                     f"results of different cards cannot be mixed: {name} and {row['name']} in {place / PARTS} were "
-                    "made with different cards of one experiment. Remove the older of them there and run the same command "
-                    "again, or begin anew with --fresh."
+                    "made with different cards of one experiment. Remove the older of them there and run the same "
+                    "command again, or begin anew with --fresh."
                 )
         elif status in (FINISHED, WAITING):
             units = len(list((place / UNITS / row["name"]).glob("*.json")))
@@ -194,7 +194,7 @@ def problem_of(document: Document) -> dict[str, Any]:
     -------
     dict
         ``experiment, title, kind, main_metric, better, leader, n_windows``, ``classes`` (class → ``policy, mean,
-        ci_low, ci_high``; the best of several learned ones) and ``contests``: ``role, policy, against, opponent,
+        ci_low, ci_high``; the first of several learned ones) and ``contests``: ``role, policy, against, opponent,
         verdict, gain_pct, gain_low, gain_high, p_corrected, detectable_pct``; gains are in percent of the opponent's
         mean, above 0 where the first does better.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rlsched.evaluate.metrics import find_metric
 from rlsched.evaluate.results import Document
 
 #: In the order of tables.
@@ -10,20 +9,16 @@ CLASSES = ("textbook", "published", "tuned", "learned")
 
 
 def classes_of(document: Document) -> dict[str, str]:
-    """Class → policy: the references by their roles, and the learned one with the best mean."""
+    """Class → policy: the references by their roles, and the first learned one the card names.
+
+    The first, not the best of several: who speaks for the learned ones is not chosen by these results.
+    """
     p = document["provenance"]
     there = {row["policy"] for row in document["rows"]}
     out = {role: name for role, name in p.get("references", {}).items() if name in there}
-    metric = find_metric(p.get("main_metric") or "")
-    means = {
-        one["policy"]: one["mean"]
-        for one in document["summary"]
-        if metric is not None and one["metric"] == metric.name and one["mean"] is not None
-    }
-    learned = [name for name in learned_in(document) if name in means]
-    if learned and metric is not None:
-        sign = 1.0 if metric.better == "down" else -1.0
-        out["learned"] = min(learned, key=lambda name: sign * means[name])
+    learned = learned_in(document)
+    if learned:
+        out["learned"] = learned[0]
     return {role: out[role] for role in CLASSES if role in out}
 
 
