@@ -166,8 +166,8 @@ def learning() -> str:
 #: Experiment → what was forecast. The order is the table's.
 FORECASTS = {
     "forecast-bitbrains": "Bitbrains", "forecast-planetlab": "PlanetLab", "forecast-azure": "Azure",
-    "forecast-google": "Google 2011", "forecast-alibaba": "Alibaba 2018", "forecast-rates": "request rates",
-    "forecast-genai": "GenAI GPU duty",
+    "forecast-google": "Google 2011", "forecast-google2019": "Google 2019", "forecast-alibaba": "Alibaba 2018",
+    "forecast-rates": "request rates", "forecast-genai": "GenAI GPU duty",
 }  # fmt: skip
 MAIN, PLAIN = "cnn_lstm", "lstm_plain"
 FORECASTERS = {"boosted": "LightGBM", "tcn": "TCN", "mlp": "MLP", "gru": "GRU", "lstm": "LSTM in the same frame"}

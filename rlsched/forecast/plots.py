@@ -61,7 +61,8 @@ def _fans(answer: Answer, spec: ForecastSpec) -> Any:
     ends = np.nanmax(windows.past, axis=1) - np.nanmin(np.where(np.isnan(windows.past), np.inf, windows.past), axis=1)
     lively = np.argsort(-np.nan_to_num(ends[:, 0], nan=-1.0))
     rows = _different(windows.series[lively], lively, 8)
-    figure, axes = _figure(2, 4, 15, 6)
+    lines = -(-len(rows) // 4)  # few series need one line only
+    figure, axes = _figure(lines, 4, 15, 3 * lines)
     quantiles = spec.window.quantiles
     ahead = np.array(windows.horizons)
     for axis, row in zip(axes.flat, rows, strict=False):
