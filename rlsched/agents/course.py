@@ -193,7 +193,7 @@ def run_course(
         check_same(spec, saved[1]["spec"], file)
         check_facts(dict(facts or {}), saved[1]["facts"], file)
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(spec.threads)
+    use_threads(spec)
     env = course.open_env()
     model = course.new_model(env, (lambda left: spec.learning_rate * left) if spec.anneal else spec.learning_rate)
     network = model.policy.network
@@ -238,6 +238,11 @@ def run_course(
         tell(_line(memory, model, spec, left))
     logger.close()
     return outcome_of(memory, course.new_network())
+
+
+def use_threads(spec: PpoSpec) -> None:
+    """Let torch compute on as many threads as the card says."""
+    torch.set_num_threads(spec.threads)
 
 
 def _tell_nobody(_: str) -> None:

@@ -72,8 +72,9 @@ class CandidateScorer(nn.Module):
     def normalise_by(self, candidates: npt.NDArray[np.float32], situations: npt.NDArray[np.float32]) -> None:
         """Fix the normaliser: mean 0 and standard deviation 1 over these rows.
 
-        A feature that did not vary is left as it is less its mean: dividing by what is almost
-        zero would blow up the first value that differs.
+        A feature that varied next to nothing is left as it is less its mean: dividing by what is
+        almost zero would blow up the first value that differs. One that did not vary at all is not
+        seen (scale 0): nothing has been learned about it, so the weights it meets are random.
 
         Parameters
         ----------
@@ -83,9 +84,10 @@ class CandidateScorer(nn.Module):
         """
         for name, rows in (("candidate", candidates), ("global", situations)):
             wide = rows.astype(np.float64)
-            std = wide.std(axis=0)
+            std, varied = wide.std(axis=0), np.ptp(wide, axis=0) > 0
+            scale = np.where(std > 1e-3, 1.0 / np.maximum(std, 1e-3), varied)
             getattr(self, f"{name}_mean").copy_(torch.from_numpy(wide.mean(axis=0)))
-            getattr(self, f"{name}_scale").copy_(torch.from_numpy(np.where(std > 1e-3, 1.0 / np.maximum(std, 1e-3), 1)))
+            getattr(self, f"{name}_scale").copy_(torch.from_numpy(scale))
 
     def _embed(
         self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor

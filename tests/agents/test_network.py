@@ -77,11 +77,19 @@ def test_a_situation_without_candidates_has_a_value() -> None:
     assert torch.isfinite(value).all()
 
 
-def test_the_normaliser_leaves_what_does_not_vary() -> None:
+def test_what_never_varied_is_not_seen_and_what_hardly_did_is_not_blown_up() -> None:
     network = CandidateScorer(8, 1.0)
     rows = np.zeros((100, len(CANDIDATE_NAMES)), np.float32)
     rows[:, 0] = np.linspace(0, 1, 100)
+    rows[50, 1] = 1e-4
     network.normalise_by(rows, np.ones((100, len(GLOBAL_NAMES)), np.float32))
     assert float(network.candidate_scale[0]) == pytest.approx(1 / rows[:, 0].std(), rel=1e-5)
-    assert (network.candidate_scale[1:] == 1).all()
+    assert network.candidate_scale[1] == 1
+    assert (network.candidate_scale[2:] == 0).all()
     assert (network.global_mean == 1).all()
+    assert (network.global_scale == 0).all()
+    torch.nn.init.ones_(network.score.weight)
+    asked = [torch.rand(3, 4, len(CANDIDATE_NAMES)), torch.rand(3, len(GLOBAL_NAMES)), torch.ones(3, 4)]
+    before = network.logits(*asked)
+    asked[1] = asked[1] + 0.5
+    assert torch.equal(network.logits(*asked), before)

@@ -69,9 +69,7 @@ def test_weights_that_do_not_give_the_files_answers_are_refused() -> None:
 
 
 def test_another_kind_or_nothing_is_one_clear_error() -> None:
-    with pytest.raises(
-        PolicyError, match="is a rlsched consolidation policy: training begins here at"
-    ):
+    with pytest.raises(PolicyError, match="is a rlsched consolidation policy: training begins here at"):
         open_pretrained("consolidation", KINDS["scaling"], load_scaling, lambda _net, _one: 0.0)
     with pytest.raises(UserError, match="no agent"):
         open_pretrained("scalling", KINDS["scaling"], load_scaling, lambda _net, _one: 0.0)

@@ -42,15 +42,14 @@ def training(experiment: str, *sets: str) -> Callable[[], float]:
 
 def _course(experiment: str, sets: Sequence[str]) -> Any:
     """What is trained, by kind."""
-    import torch
-
+    from rlsched.agents.course import use_threads
     from rlsched.cli.train_consolidation import PreparedConsolidation
     from rlsched.cli.train_inputs import prepare
     from rlsched.cli.train_scaling import PreparedScaling
     from rlsched.evaluate.kinds import find_card
 
     ready = prepare(find_card(experiment), sets, "rlsched bench")
-    torch.set_num_threads(ready.spec.threads)
+    use_threads(ready.spec)
     if isinstance(ready, PreparedScaling):
         from rlsched.agents.scaling_course import ScalingCourse
 
