@@ -75,7 +75,8 @@ def evaluate(
     if trace is not None:
         from rlsched.cli.whatif import run_what_if
 
-        for name, given in (("an experiment", experiment), ("--set", set_), ("--data", data)):
+        others = {"an experiment": experiment, "--set": set_, "--data": data, "--jobs": jobs, "--fresh": fresh}
+        for name, given in others.items():
             if given:
                 raise SpecError(f"--trace is for data of your own: leave {name} out ({given}), or leave out --trace.")
         run_what_if(trace, own, out=out, as_json=as_json)

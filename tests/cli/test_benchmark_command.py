@@ -108,6 +108,7 @@ def _children_of(out: Path) -> list[str]:
         (["evaluate", "{card}", "--jobs", "0"], "--jobs must be at least 1: got 0"),
         (["evaluate", "{a}", "--jobs", "2"], "--jobs is for a benchmark"),
         (["evaluate", "{a}", "--fresh"], "--fresh is for a benchmark"),
+        (["evaluate", "--trace", "x.csv", "--jobs", "2"], "leave --jobs out (2)"),
         (["evaluate", "{card}", "--set", "only=d"], "only: no experiment 'd'"),
         (["evaluate", "{card}", "--out", "/proc/results"], "/proc cannot be written"),
         (["tune", "{card}"], "have no family to tune"),
