@@ -28,7 +28,7 @@ class CandidatePolicy(MaskableActorCriticPolicy):  # type: ignore[misc]
 
     Parameters
     ----------
-    hidden, prior_scale
+    hidden, prior_scale, attention
         Of :class:`~rlsched.agents.network.CandidateScorer`.
 
     Notes
@@ -44,14 +44,15 @@ class CandidatePolicy(MaskableActorCriticPolicy):  # type: ignore[misc]
         lr_schedule: Any,
         hidden: int,
         prior_scale: float,
+        attention: bool = False,
         **options: Any,
     ) -> None:
-        self._hidden, self._scale = hidden, prior_scale
+        self._hidden, self._scale, self._attention = hidden, prior_scale, attention
         options["features_extractor_class"] = _Nothing
         super().__init__(observation_space, action_space, lr_schedule, net_arch=[], **options)
 
     def _build(self, lr_schedule: Any) -> None:
-        self.network = CandidateScorer(self._hidden, self._scale)
+        self.network = CandidateScorer(self._hidden, self._scale, self._attention)
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def forward(self, obs: Obs, deterministic: bool = False, action_masks: Any = None) -> tuple[torch.Tensor, ...]:

@@ -32,6 +32,9 @@ class CandidateScorer(nn.Module):
         Width of the two layers of the scorer and of the value network.
     prior_scale : float
         How sharply the prior decides: the larger, the less is explored at the start.
+    attention : bool
+        Let every candidate also look at the others one by one (one head of dot-product attention over
+        the set; Vaswani et al., *Attention is all you need*, 2017), besides at their mean.
     """
 
     candidate_mean: torch.Tensor
@@ -40,7 +43,7 @@ class CandidateScorer(nn.Module):
     global_scale: torch.Tensor
     prior_scale: torch.Tensor
 
-    def __init__(self, hidden: int, prior_scale: float) -> None:
+    def __init__(self, hidden: int, prior_scale: float, attention: bool = False) -> None:
         super().__init__()
         n_candidate, n_global = len(CANDIDATE_NAMES), len(GLOBAL_NAMES)
         self.register_buffer("candidate_mean", torch.zeros(n_candidate))
@@ -55,6 +58,12 @@ class CandidateScorer(nn.Module):
         self.embed_candidate = nn.Linear(n_candidate, hidden)
         self.embed_global = nn.Linear(n_global, hidden)
         self.embed_context = nn.Linear(hidden, hidden, bias=False)
+        self.attention = attention
+        if attention:
+            self.ask, self.answer, self.tell = (nn.Linear(hidden, hidden) for _ in range(3))
+            for layer in (self.ask, self.answer, self.tell):
+                nn.init.orthogonal_(layer.weight)
+                nn.init.zeros_(layer.bias)
         self.second = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1)
         self.value_first = nn.Linear(n_global + 2 * hidden, hidden)
@@ -102,15 +111,26 @@ class CandidateScorer(nn.Module):
 
     def logits(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logit of every candidate, (N, K); ``MASKED`` where the mask is 0."""
-        x, first, g, mean, _ = self._embed(candidates, situation, mask)
+        x, first, g, mean, rows = self._embed(candidates, situation, mask)
         around = self.embed_global(g) + self.embed_context(mean)  # (N, H)
-        hidden = torch.relu(first + around.unsqueeze(1))
+        hidden = first + around.unsqueeze(1)
+        if self.attention:
+            hidden = hidden + self._look_around(rows, mask)
+        hidden = torch.relu(hidden)
         hidden = torch.relu(self.second(hidden))
         # In double: its large terms nearly cancel, and every runtime has to find the same sum.
         weight, bias = self.bilinear.weight.double(), self.bilinear.bias.double()
         slopes = nn.functional.linear(g.double(), weight, bias)  # (N, F)
         simple = (x.double() * slopes.unsqueeze(1)).sum(dim=-1).to(x.dtype)  # (N, K)
         return self._with_prior(self.score(hidden).squeeze(-1) + simple, candidates, mask)
+
+    def _look_around(self, rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What each candidate makes of the allowed ones, (N, K, H)."""
+        alike = self.ask(rows) @ self.answer(rows).transpose(1, 2) / rows.shape[-1] ** 0.5  # (N, K, K)
+        there = (mask > 0).unsqueeze(1)
+        weights = torch.softmax(torch.where(there, alike, torch.full_like(alike, MASKED)), dim=-1)
+        out: torch.Tensor = weights @ self.tell(rows)
+        return out
 
     def values(self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Value of the situation, (N, 1); defined without any candidate too."""

@@ -267,7 +267,8 @@ class TrainSpec(PpoSpec):
     length_s, warmup_s : float, optional
         Of training windows (time); those of ``[windows]`` by default.
     prior_scale : float
-        Of the network.
+    attention : bool
+        Of the network; see ``CandidateScorer``.
     validation_windows : int, optional
         The first so many windows of the validation split; all by default.
     lookahead : LookaheadSpec, optional
@@ -283,6 +284,7 @@ class TrainSpec(PpoSpec):
     length_s: float | None = Field(default=None, gt=0)
     warmup_s: float | None = Field(default=None, ge=0)
     prior_scale: float = Field(default=20.0, gt=0)
+    attention: bool = False
     validation_windows: int | None = Field(default=None, ge=1)
     lookahead: LookaheadSpec | None = None
     placement: PlacementSettings = Field(default_factory=PlacementSettings)

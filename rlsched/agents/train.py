@@ -50,7 +50,7 @@ class PlacementCourse(Course):
 
     def new_network(self) -> CandidateScorer:
         """See :class:`Course`."""
-        return CandidateScorer(self.spec.hidden, self.spec.prior_scale)
+        return CandidateScorer(self.spec.hidden, self.spec.prior_scale, self.spec.attention)
 
     def new_model(self, env: Any, learning_rate: Any) -> MaskablePPO:
         """See :class:`Course`."""
@@ -60,7 +60,7 @@ class PlacementCourse(Course):
             env,
             learning_rate=learning_rate,
             **spec.ppo,
-            policy_kwargs={"hidden": spec.hidden, "prior_scale": spec.prior_scale},
+            policy_kwargs={"hidden": spec.hidden, "prior_scale": spec.prior_scale, "attention": spec.attention},
             seed=stream_seed(spec.seed, "ppo") % 2**31,
             device="cpu",
         )

@@ -183,7 +183,7 @@ def begin_placement(start: str, mine: Sequence[str]) -> Pretrained:
             f"{len(said['global_features'])} of the situation, this version shows {len(CANDIDATE_NAMES)} and "
             f"{len(GLOBAL_NAMES)}: it cannot go on learning here. Train anew, without --from."
         )
-    own = ("hidden", "prior_scale", *(f"placement.{key}" for key in ObservationSettings.model_fields))
+    own = ("hidden", "prior_scale", "attention", *(f"placement.{key}" for key in ObservationSettings.model_fields))
     refuse_own(mine, own, began.path)
     return began
 
@@ -289,6 +289,7 @@ def read_train(path: Path, overrides: Sequence[str], problem: str = "", began: P
         seen = began.policy.settings.model_dump(mode="json")
         values["placement"] = {**(placement if isinstance(placement, dict) else {}), **seen}
         values |= {"hidden": began.hidden, "prior_scale": float(began.weights["prior_scale"])}
+        values["attention"] = "ask.weight" in began.weights
         values.pop("lookahead", None)
     elif isinstance(placement, dict) and placement.get("prior") == TUNED:
         tuned, told = load_tuned(path.parent / TUNED_FILE)

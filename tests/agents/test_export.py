@@ -20,17 +20,18 @@ from rlsched.policies.learned import load_policy
 SETTINGS = ObservationSettings(candidates=8, prior={"best_fit": 1.0}, shortlist=["dot_product"])
 
 
-def network(hidden: int = 64, scale: float = 20.0) -> CandidateScorer:
+def network(hidden: int = 64, scale: float = 20.0, attention: bool = False) -> CandidateScorer:
     torch.manual_seed(1)
-    made = CandidateScorer(hidden, scale)
+    made = CandidateScorer(hidden, scale, attention)
     torch.nn.init.normal_(made.score.weight)
     seen = random_observation(np.random.default_rng(0), 200, 8)
     made.normalise_by(seen["candidates"].reshape(-1, seen["candidates"].shape[-1]), seen["globals"])
     return made
 
 
-def test_file_and_network_agree_to_one_in_a_hundred_thousand(tmp_path: Path) -> None:
-    made = network()
+@pytest.mark.parametrize("attention", [False, True])
+def test_file_and_network_agree_to_one_in_a_hundred_thousand(tmp_path: Path, attention: bool) -> None:
+    made = network(attention=attention)
     policy = export_policy(tmp_path / "p.onnx", made, SETTINGS, {"name": "x"})
     assert parity(made, policy, n=256, seed=3) <= PARITY
     seen = random_observation(np.random.default_rng(7), 500, 16)

@@ -16,10 +16,11 @@ from rlsched.policies.learned import run_greedy
 from rlsched.sim.simulate import run_policy
 
 
-def trained_like(hidden: int = 16) -> CandidateScorer:
+@pytest.fixture(params=[False, True], ids=["mean", "attention"])
+def trained_like(request: pytest.FixtureRequest) -> CandidateScorer:
     """A network whose last layer is no longer zero."""
     torch.manual_seed(0)
-    network = CandidateScorer(hidden, 5.0)
+    network = CandidateScorer(16, 5.0, attention=request.param)
     torch.nn.init.normal_(network.score.weight)
     return network
 
@@ -37,8 +38,8 @@ def test_an_untrained_network_chooses_what_the_prior_heuristic_chooses() -> None
     assert (mine.arrays.task_i == theirs.arrays.task_i).all()
 
 
-def test_a_masked_candidate_is_never_the_largest_and_moves_no_other() -> None:
-    network = trained_like()
+def test_a_masked_candidate_is_never_the_largest_and_moves_no_other(trained_like: CandidateScorer) -> None:
+    network = trained_like
     seen = random_observation(np.random.default_rng(1), 40, 8)
     before = logits_of(network, seen)
     assert (before[seen["action_mask"] == 0] == np.float32(MASKED)).all()
@@ -47,16 +48,28 @@ def test_a_masked_candidate_is_never_the_largest_and_moves_no_other() -> None:
     assert (logits_of(network, seen) == before).all()
 
 
-def test_the_order_of_candidates_does_not_matter() -> None:
-    network = trained_like()
+def test_what_attention_gathers_is_part_of_the_answer() -> None:
+    torch.manual_seed(0)
+    seen = random_observation(np.random.default_rng(6), 1, 4)
+    seen["action_mask"][:] = 1
+    network = CandidateScorer(16, 5.0, attention=True)
+    torch.nn.init.normal_(network.score.weight)
+    before = logits_of(network, seen)[0]
+    with torch.no_grad():
+        network.tell.weight.zero_()
+    assert not np.allclose(logits_of(network, seen)[0], before)
+
+
+def test_the_order_of_candidates_does_not_matter(trained_like: CandidateScorer) -> None:
+    network = trained_like
     seen = random_observation(np.random.default_rng(2), 10, 7)
     turn = np.random.default_rng(3).permutation(7)
     turned = {**seen, "candidates": seen["candidates"][:, turn], "action_mask": seen["action_mask"][:, turn]}
     assert np.allclose(logits_of(network, seen)[:, turn], logits_of(network, turned), atol=1e-5)
 
 
-def test_the_number_of_candidates_does_not_matter() -> None:
-    network = trained_like()
+def test_the_number_of_candidates_does_not_matter(trained_like: CandidateScorer) -> None:
+    network = trained_like
     seen = random_observation(np.random.default_rng(4), 10, 5)
     wide = {
         "candidates": np.pad(seen["candidates"], ((0, 0), (0, 6), (0, 0))),
@@ -66,8 +79,8 @@ def test_the_number_of_candidates_does_not_matter() -> None:
     assert np.allclose(logits_of(network, seen), logits_of(network, wide)[:, :5], atol=1e-5)
 
 
-def test_a_situation_without_candidates_has_a_value() -> None:
-    network = trained_like()
+def test_a_situation_without_candidates_has_a_value(trained_like: CandidateScorer) -> None:
+    network = trained_like
     k = 4
     seen = random_observation(np.random.default_rng(5), 3, k)
     mask = torch.zeros(3, k, dtype=torch.int8)

@@ -40,9 +40,10 @@ def test_a_shipped_agent_answers_the_same_once_it_is_a_network(name: str) -> Non
         begun.put_into(ResidualNetwork(width, len(policy.residual.reach), begun.hidden + 1))
 
 
-def test_a_placement_network_survives_the_way_through_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("attention", [False, True])
+def test_a_placement_network_survives_the_way_through_a_file(tmp_path: Path, attention: bool) -> None:
     torch.manual_seed(0)
-    network = CandidateScorer(8, 7.0)
+    network = CandidateScorer(8, 7.0, attention)
     for one in network.parameters():
         torch.nn.init.normal_(one, std=0.3)
     draw = np.random.default_rng(0)
@@ -50,7 +51,7 @@ def test_a_placement_network_survives_the_way_through_a_file(tmp_path: Path) -> 
     network.normalise_by(*(draw.random((50, width)).astype(np.float32) for width in shapes))
     export_policy(tmp_path / "policy.onnx", network, ObservationSettings(), {"name": "mine"})
     begun = open_pretrained(tmp_path / "policy.onnx", KIND, load_policy, parity)
-    other = CandidateScorer(begun.hidden, 1.0)
+    other = CandidateScorer(begun.hidden, 1.0, attention)
     begun.put_into(other)
     assert begun.distance(other) <= 1e-6
     for name, array in read_weights(tmp_path / "policy.onnx").items():
