@@ -116,7 +116,15 @@ def evaluate(
     record_touch(document, place / LEDGER)
     write_run(document, place, card=card.read_text(), page=page_of(document, place / LEDGER))
     print_document(document, as_json=as_json)
-    typer.echo(f"Results are in {place}.", err=True)
+    say_where(place)
+
+
+def say_where(place: Path) -> None:
+    """Where the results are, and the page where there is one."""
+    from rlsched.evaluate.results import REPORT_HTML
+
+    page = place / REPORT_HTML
+    typer.echo(f"Results are in {place}{f'; the page to open: {page}' if page.is_file() else ''}.", err=True)
 
 
 def page_of(document: Document, ledger: Path) -> str | None:

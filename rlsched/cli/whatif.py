@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from rlsched.cli.evaluate import page_of, print_document, showing_progress
+from rlsched.cli.evaluate import page_of, print_document, say_where, showing_progress
 from rlsched.errors import SpecError
 
 
@@ -60,7 +58,7 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
     note_touches(seen, document, place / LEDGER)
     write_run(document, place, page=page_of(document, place / LEDGER))
     print_document(document, as_json=as_json)
-    typer.echo(f"Results are in {place}.", err=True)
+    say_where(place)
 
 
 def split_names(text: str) -> list[str]:
