@@ -202,6 +202,8 @@ def run_course(
     memory = Memory(facts=dict(facts or {}))
     if saved is None:
         course.fit_normaliser(network, env)
+        if getattr(network, "unseen", None):
+            tell(f"never varied as the normaliser was fitted, so not seen: {', '.join(network.unseen)}")
         if course.start is not None:
             course.start.put_into(network)
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)

@@ -98,6 +98,12 @@ class CandidateScorer(nn.Module):
             getattr(self, f"{name}_mean").copy_(torch.from_numpy(wide.mean(axis=0)))
             getattr(self, f"{name}_scale").copy_(torch.from_numpy(scale))
 
+    @property
+    def unseen(self) -> list[str]:
+        """Names of the features that the normaliser strikes out."""
+        scales = (*self.candidate_scale.tolist(), *self.global_scale.tolist())
+        return [name for name, scale in zip((*CANDIDATE_NAMES, *GLOBAL_NAMES), scales, strict=True) if scale == 0]
+
     def _embed(
         self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

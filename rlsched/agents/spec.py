@@ -84,7 +84,8 @@ class PpoSpec(Spec):
     hidden : int
         Width of the network's layers.
     normaliser_steps : int
-        Steps of every copy with the base policy that fix the normaliser.
+        Steps of every copy with the base policy that fix the normaliser: enough to meet what will be met. A
+        feature of placement that never varied in them is not seen by the agent, and the training says which.
     validate_every : int
         Rollouts between two validations; 0: only at the end.
     threads : int

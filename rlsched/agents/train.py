@@ -25,6 +25,9 @@ from rlsched.envs.vector import PlacementVectorEnv
 from rlsched.errors import SpecError
 from rlsched.rng import stream_seed
 
+#: Moments that the normaliser is fitted on, of every copy.
+NORMALISED = 128
+
 
 class PlacementCourse(Course):
     """Placement on training windows, judged on validation windows.
@@ -66,14 +69,19 @@ class PlacementCourse(Course):
         )
 
     def fit_normaliser(self, network: CandidateScorer, env: PlacementVecEnv) -> None:
-        """Mean and spread of features while the prior places, on training windows of their own."""
+        """Mean and spread of features while the prior places, on training windows of their own.
+
+        At most ``NORMALISED`` moments are taken, spread evenly over the steps.
+        """
         env.seed(stream_seed(self.spec.seed, "normaliser") % 2**31)
         obs = env.reset()
         prior = np.zeros(env.num_envs, np.int64)  # candidate 0 is the prior's choice
+        every = -(-self.spec.normaliser_steps // NORMALISED)
         rows, situations = [], []
-        for _ in range(self.spec.normaliser_steps):
-            rows.append(obs["candidates"][obs["action_mask"] > 0])
-            situations.append(obs["globals"].copy())
+        for step in range(self.spec.normaliser_steps):
+            if step % every == 0:
+                rows.append(obs["candidates"][obs["action_mask"] > 0])
+                situations.append(obs["globals"].copy())
             obs = env.step(prior)[0]
         network.normalise_by(np.concatenate(rows), np.concatenate(situations))
         env.ended.clear()

@@ -101,6 +101,7 @@ def test_what_never_varied_is_not_seen_and_what_hardly_did_is_not_blown_up() -> 
     assert (network.candidate_scale[2:] == 0).all()
     assert (network.global_mean == 1).all()
     assert (network.global_scale == 0).all()
+    assert network.unseen == [*CANDIDATE_NAMES[2:], *GLOBAL_NAMES]
     torch.nn.init.ones_(network.score.weight)
     asked = [torch.rand(3, 4, len(CANDIDATE_NAMES)), torch.rand(3, len(GLOBAL_NAMES)), torch.ones(3, 4)]
     before = network.logits(*asked)
