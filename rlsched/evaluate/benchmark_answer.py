@@ -110,9 +110,8 @@ def _places(one: Mapping[str, Any]) -> int:
 def _leaders(problems: Sequence[Mapping[str, Any]]) -> str:
     parts = []
     for one in problems:
-        by = {entry["policy"]: (role, entry) for role, entry in one["classes"].items()}
-        role, entry = by.get(one["leader"], ("", None))
-        value = f", {show_value(one['main_metric'], entry['mean'])}" if entry else ""
+        role = next((role for role, entry in one["classes"].items() if entry["policy"] == one["leader"]), "")
+        value = f", {show_value(one['main_metric'], one['leader_mean'])}"
         word = "lowest" if one["better"] == "down" else "highest"
         who = f"{one['leader']}{f' ({role})' if role else ''}"
         parts.append(f"{one['experiment']}: {who}, {word} {metric_label(one['main_metric'])}{value}")

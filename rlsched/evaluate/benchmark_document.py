@@ -193,8 +193,8 @@ def problem_of(document: Document) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``experiment, title, kind, main_metric, better, leader, n_windows``, ``classes`` (class → ``policy, mean,
-        ci_low, ci_high``; the first of several learned ones) and ``contests``: ``role, policy, against, opponent,
+        ``experiment, title, kind, main_metric, better, leader, leader_mean, n_windows``, ``classes`` (class →
+        ``policy, mean, ci_low, ci_high``; the first of several learned ones) and ``contests``: ``role, policy, against, opponent,
         verdict, gain_pct, gain_low, gain_high, p_corrected, detectable_pct``; gains are in percent of the opponent's
         mean, above 0 where the first does better.
     """
@@ -207,6 +207,7 @@ def problem_of(document: Document) -> dict[str, Any]:
         "main_metric": metric.name if metric else None,
         "better": metric.better if metric else None,
         "leader": leader_of(document) or None,
+        "leader_mean": None,
         "n_windows": len({row["window"] for row in document["rows"]}),
         "classes": {},
         "contests": [],
@@ -214,6 +215,7 @@ def problem_of(document: Document) -> dict[str, Any]:
     if metric is None:
         return out
     means = {one["policy"]: one for one in document["summary"] if one["metric"] == metric.name}
+    out["leader_mean"] = means.get(out["leader"], {}).get("mean")
     members = classes_of(document)
     out["classes"] = {
         role: {"policy": name, **{key: means[name][key] for key in ("mean", "ci_low", "ci_high")}}
