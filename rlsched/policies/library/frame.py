@@ -135,7 +135,7 @@ class Table:
         """The column as an array of ``n`` rows; None where it was not given."""
         if name not in self.columns:
             return None
-        array = np.asarray(self.columns[name])
+        array = as_column(self.columns[name])
         if array.ndim == 0 or array.shape[0] != self.n:
             raise PolicyError(f"column {name} of the machines must have {self.n} rows: got shape {array.shape}.")
         return array
@@ -241,7 +241,7 @@ class Table:
         else:
             for row, (values, n) in enumerate(zip(array, count.tolist(), strict=True)):
                 given = [] if values is None or np.ndim(values) == 0 else list(values)
-                if len(given) < n or any(isinstance(v, bool) or int(v) != v for v in given[:n]):
+                if len(given) < n or not all(_is_whole(v) for v in given[:n]):
                     self.fail("gpu_free_mgpu", f"a list of {n} whole numbers, one a device", row, values)
                 out[row, :n] = given[:n]
         mine = np.arange(wide)[None, :] < count[:, None]
@@ -295,6 +295,25 @@ class Table:
                 f"gpu_kinds must be a table of 5 whole numbers >= 0 a machine: got {array.dtype} {array.shape}."
             )
         return array.T.astype(np.int64)
+
+
+def as_column(values: Any) -> npt.NDArray[Any]:
+    """Values as an array; lists of unequal length, such as GPUs of each machine, as objects."""
+    try:
+        return np.asarray(values)
+    except ValueError:  # numpy makes no table of them
+        out = np.empty(len(values), object)
+        out[:] = values
+        return out
+
+
+def _is_whole(value: Any) -> bool:
+    """True for a whole number of whichever type; NaN, texts, lists and None are none."""
+    if type(value) is int:
+        return True
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (float, np.integer, np.floating)):
+        return False
+    return bool(np.isfinite(value) and int(value) == value)
 
 
 @lru_cache(maxsize=256)

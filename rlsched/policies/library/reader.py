@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlsched.policies.library.cluster import CHANGING, Cluster, read_cluster, read_columns, renew
-from rlsched.policies.library.frame import COLUMNS, Table, columns_of
+from rlsched.policies.library.frame import COLUMNS, Table, as_column, columns_of
 from rlsched.policies.library.terms import Terms
 from rlsched.traces.columns import Machines
 
@@ -90,7 +90,7 @@ def _changed(kept: _Kept, prints: dict[str, _Print], names: tuple[str, ...], n: 
 
 def _print(columns: dict[str, Any], name: str, before: _Print | None) -> _Print:
     """The print of a column: that of last time where the column is the same."""
-    array = columns[name] = np.asarray(columns[name])
+    array = columns[name] = as_column(columns[name])
     data = array.tobytes()  # of objects: where they are
     if before is not None and before.plain and before.same(array, data):
         return before

@@ -170,7 +170,8 @@ def _models(told: Mapping[str, Any], gpus: int, cluster: Cluster) -> int:
     names = told.get("gpu_models")
     if names is None or gpus == 0:
         return ANY_MODEL
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names) or not len(names):
+    listed = hasattr(names, "__len__") and hasattr(names, "__iter__") and not isinstance(names, (str, bytes))
+    if not listed or not len(names) or not all(isinstance(name, str) for name in names):
         raise PolicyError(f"gpu_models of the request must be a list of names: got {names!r}. Leave it out for any.")
     known = [1 << cluster.models.index(name) for name in names if name in cluster.models]
     return sum(set(known)) or 1 << (len(cluster.models) + 1)  # a model no machine has: fits nowhere

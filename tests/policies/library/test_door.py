@@ -122,6 +122,14 @@ def test_a_request_that_fits_nowhere_is_told_why(
         assert reason in decision.reason
 
 
+def test_devices_of_each_machine_may_be_lists_of_unequal_length() -> None:
+    machines = {name: np.array([8000, 8000]) for name in ("cpu_mcore", "mem_mib", "cpu_free_mcore", "mem_free_mib")}
+    lists = {**machines, "gpu_count": [1, 2], "gpu_free_mgpu": [[300], [1000, 400]]}
+    request = {"cpu_mcore": 10, "mem_mib": 10, "gpu_count": 1, "gpu_mgpu": 400}
+    decision = rlsched.load_policy("best_fit").place(request, lists)
+    assert (decision.row, decision.devices) == (1, (1,))
+
+
 def test_what_was_assumed_is_said_where_it_matters(machines: dict, policy_file: Path) -> None:
     short = {name: machines[name] for name in ("cpu_mcore", "mem_mib", "cpu_free_mcore", "mem_free_mib")}
     assert rlsched.load_policy("best_fit").place(SMALL, short).assumed == ()
