@@ -194,8 +194,8 @@ def problem_of(document: Document) -> dict[str, Any]:
     -------
     dict
         ``experiment, title, kind, main_metric, better, leader, leader_mean, n_windows``, ``classes`` (class →
-        ``policy, mean, ci_low, ci_high``; the first of several learned ones) and ``contests``: ``role, policy, against, opponent,
-        verdict, gain_pct, gain_low, gain_high, p_corrected, detectable_pct``; gains are in percent of the opponent's
+        ``policy, mean, ci_low, ci_high``; the first of several learned ones) and ``contests``: ``role, policy,
+        against, opponent, verdict, gain_pct, gain_low, gain_high, p_corrected, detectable_pct``; gains are in percent of the opponent's
         mean, above 0 where the first does better.
     """
     p = document["provenance"]
