@@ -195,8 +195,8 @@ def problem_of(document: Document) -> dict[str, Any]:
     dict
         ``experiment, title, kind, main_metric, better, leader, leader_mean, n_windows``, ``classes`` (class →
         ``policy, mean, ci_low, ci_high``; the first of several learned ones) and ``contests``: ``role, policy,
-        against, opponent, verdict, gain_pct, gain_low, gain_high, p_corrected, detectable_pct``; gains are in percent of the opponent's
-        mean, above 0 where the first does better.
+        against, opponent, verdict, gain_pct, gain_low, gain_high, p_corrected, detectable_pct``. Gains are in percent
+        of the opponent's mean, above 0 where the first does better.
     """
     p = document["provenance"]
     metric = find_metric(p.get("main_metric") or "")
