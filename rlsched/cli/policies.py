@@ -86,7 +86,7 @@ def describe(
             for experiment, meaning in value.items():
                 typer.echo(f"  {experiment}: {meaning}")
         elif value not in ("", None, {}, []):
-            typer.echo(f"{key}: {_shown(value)}")
+            typer.echo(f"{key}: {_shown(_counted(value) if key == 'data' else value)}")
 
 
 def _unknown(name: str, error: PolicyError) -> PolicyError:
@@ -153,6 +153,16 @@ def _agent_doc(name: str) -> str:
         return str(load_policy(name).doc)
     except UserError as error:
         return f"cannot be used: {error}"
+
+
+def _counted(data: Any) -> Any:
+    """What an agent learned from, with the number of files in place of their hashes, which --json prints."""
+    if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
+        return data
+    return [
+        {key: f"{len(value)}, hashes with --json" if isinstance(value, dict) else value for key, value in one.items()}
+        for one in data
+    ]
 
 
 def _shown(value: Any) -> str:

@@ -322,7 +322,8 @@ def _time(name: str, values: Sequence[str]) -> tuple[dict[str, str], str]:
         return {"time_unit": "datetime", "time_origin": "first"}, ""
     numbers = _numbers(given)
     if not numbers:
-        return {}, f"{name!r} is neither a number nor an ISO 8601 date, e.g. {quote(given[0], 30)}" if given else ""
+        odd = f"{name!r} is neither a number nor an ISO 8601 date (2026-03-01T00:04:33)" if given else ""
+        return {}, f"{odd}: got {quote(given[0], 30)}; convert it first" if given else ""
     said = next((_TIME_WORDS[word] for word in reversed(_words(name)) if word in _TIME_WORDS), "")
     largest = max(numbers)
     unit = said or ("us" if largest > 1e14 else "ms" if largest > 1e11 else "s")

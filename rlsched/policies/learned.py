@@ -301,6 +301,8 @@ def decode(found: dict[str, str], path: Path) -> dict[str, Any]:
         When it is not one of our policies, or is of another schema.
     """
     absent = [key for key in REQUIRED if key not in found]
+    if absent and found.get("kind", "").startswith('"rlsched ') and found["kind"] != json.dumps(KIND):
+        raise PolicyError(f"{path}: a {KIND} is needed here: this is a {found['kind'][1:-1]}. Name another.")
     if absent:
         raise PolicyError(
             f"{path} is an ONNX model, but not a policy of rlsched: its metadata lacks {', '.join(absent)}. "

@@ -142,8 +142,8 @@ def test_frames_and_dicts_are_the_same_and_defaults_are_told(policy: LearnedCons
 @pytest.mark.parametrize(
     ("frame", "history", "options", "says"),
     [
-        (machines(asked_mcore=np.array([1.0, 2.0, 3.0])), ticks(), {}, r"asked_mcore of the machines must be a machine "
-         r"that is off is asked for nothing: got 3.0 in row 2"),
+        (machines(asked_mcore=np.array([1.0, 2.0, 3.0])), ticks(), {}, r"asked_mcore of the machines "
+         r"must be 0 where the machine is off: got 3.0 in row 2"),
         (machines(full_w=np.zeros(3)), ticks(), {}, r"full_w of the machines must be finite and > 0: got 0.0 in row 0 "
          r"\(and 2 more\)"),
         (machines(on=np.ones(3)), ticks(), {}, "on of the machines must be True or False: got float64"),

@@ -140,6 +140,7 @@ def test_a_file_that_was_cut_off_is_refused(good: Path, tmp_path: Path, share: f
     [
         ({"kind": None}, "its metadata lacks kind"),
         ({"kind": None, "name": None}, "lacks kind, name"),
+        ({"kind": "rlsched scaling policy", "candidate_features": None}, "this is a rlsched scaling policy"),
         ({"kind": "something"}, "kind must be 'rlsched placement policy': got 'something'"),
         ({"schema_version": 99}, "schema_version must be 1 or 2: got 99"),
         ({"schema_version": True}, "schema_version must be 1 or 2: got True"),

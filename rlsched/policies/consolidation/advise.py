@@ -140,7 +140,7 @@ def _observation(
     """The fields of ``consolidation_features``, in their order."""
     cpu, mem, full = (now.read(name, positive=True) for name in ("cpu_mcore", "mem_mib", "full_w"))
     on, asked, used = now.flag("on"), now.read("asked_mcore"), now.read("mem_used_mib")
-    now.refuse("asked_mcore", (asked > 0) & ~on, "a machine that is off is asked for nothing")
+    now.refuse("asked_mcore", (asked > 0) & ~on, "0 where the machine is off")
     given = np.minimum(asked, cpu)
     if "given_mcore" in now.columns:
         given = now.read("given_mcore")
@@ -264,7 +264,7 @@ class _Frame:
         """Truth values."""
         array = np.asarray(self.columns[name])
         if array.dtype.kind != "b":
-            raise PolicyError(f"{name} of the {self.what} must be True or False: got {array.dtype}.")
+            raise PolicyError(f"{name} of the {self.what} must be True or False: got {array.dtype} values.")
         return array
 
     def refuse(self, name: str, bad: npt.NDArray[np.bool_], rule: str) -> None:
