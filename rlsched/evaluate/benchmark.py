@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlsched.assets import find_asset
 from rlsched.errors import MissingDataError, SpecError, UserError
 from rlsched.evaluate.benchmark_card import BenchmarkExperiment, Job, jobs_of
 from rlsched.evaluate.experiment import experiment_name
@@ -26,6 +25,7 @@ from rlsched.evaluate.results import (
     LEDGER,
     RUN_FILES,
     Document,
+    agents_sha256,
     check_out,
     file_sha256,
     load_document,
@@ -33,7 +33,7 @@ from rlsched.evaluate.results import (
     seal,
     write_run,
 )
-from rlsched.spec import load, read_toml
+from rlsched.spec import load
 from rlsched.traces.store import replacing
 
 STATE, PARTS, UNITS = "benchmark.json", "parts", "units"
@@ -155,36 +155,9 @@ def facts_of(job: Job) -> dict[str, Any]:
         "card_sha256": file_sha256(job.card),
         "tuned_sha256": file_sha256(tuned) if tuned.is_file() else None,
         "set": list(job.overrides),
-        "agents": _agents(job),
+        "agents": agents_sha256(job.card, job.overrides),
         "version": __version__,
     }
-
-
-def _agents(job: Job) -> dict[str, str]:
-    """SHA-256 of every policy file the card names, by the name it has there."""
-    from rlsched.policies.policy_file import is_learned
-    from rlsched.spec import apply_overrides
-
-    listed = apply_overrides(read_toml(job.card), job.overrides, {}).get("policies", [])
-    entries = listed.split(",") if isinstance(listed, str) else listed
-    names = [
-        str(name).strip()
-        for one in entries
-        for value in (one.values() if isinstance(one, dict) else (one,))
-        for name in (value if isinstance(value, list) else (value,))
-    ]
-    out = {}
-    for name in dict.fromkeys(names):
-        if not is_learned(name):
-            continue
-        try:
-            path = find_asset("agents", name)
-        except SpecError:
-            continue  # said where it is loaded
-        file = path / "policy.onnx" if path.is_dir() else path
-        if file.is_file():
-            out[name] = file_sha256(file)
-    return out
 
 
 def look_around(benchmark: Benchmark) -> list[Outcome]:

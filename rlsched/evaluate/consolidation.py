@@ -30,7 +30,7 @@ from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.keep import Keep, at_once, tied
 from rlsched.evaluate.partings import most_different
-from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal, summarise
+from rlsched.evaluate.results import Document, agents_sha256, file_sha256, grids, origin, plain, seal, summarise
 from rlsched.evaluate.runs import with_run
 from rlsched.policies.consolidation.learned import LearnedConsolidation, load_consolidation
 from rlsched.policies.consolidation.residual import NUMBERS
@@ -123,6 +123,7 @@ def run(
         "title": experiment.title,
         "question": experiment.question,
         "card_sha256": file_sha256(card),
+        "agents_sha256": agents_sha256(card, overrides),
         "problem_sha256": experiment.problem_sha256,
         "card": plain(experiment.model_dump()),
         "set": list(overrides),

@@ -39,6 +39,7 @@ from rlsched.evaluate.metrics import METRICS, Measured, read_metrics
 from rlsched.evaluate.partings import most_different, partings
 from rlsched.evaluate.results import (
     Document,
+    agents_sha256,
     file_sha256,
     grids,
     origin,
@@ -167,6 +168,7 @@ def run(
         "title": spec.title,
         "question": spec.question,
         "card_sha256": file_sha256(card),
+        "agents_sha256": agents_sha256(card, overrides),
         "card": plain(spec.model_dump()),
         "set": list(overrides),
         "split": spec.split,

@@ -137,6 +137,33 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def agents_sha256(card: Path, overrides: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of every policy file the card names, by the name it has there."""
+    from rlsched.policies.policy_file import is_learned
+    from rlsched.spec import apply_overrides, read_toml
+
+    listed = apply_overrides(read_toml(card), overrides, {}).get("policies", [])
+    entries = listed.split(",") if isinstance(listed, str) else listed
+    names = [
+        str(name).strip()
+        for one in entries
+        for value in (one.values() if isinstance(one, dict) else (one,))
+        for name in (value if isinstance(value, list) else (value,))
+    ]
+    out = {}
+    for name in dict.fromkeys(names):
+        if not is_learned(name):
+            continue
+        try:
+            path = assets.find_asset("agents", name)
+        except SpecError:
+            continue  # said where it is loaded
+        file = path / "policy.onnx" if path.is_dir() else path
+        if file.is_file():
+            out[name] = file_sha256(file)
+    return out
+
+
 def plain(value: Any) -> Any:
     """A value that strict JSON can hold: NaN → None, inf → ``"inf"``, tuples → lists."""
     if isinstance(value, (np.floating, np.integer)):

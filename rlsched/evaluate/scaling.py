@@ -20,7 +20,7 @@ from rlsched.evaluate.experiment import ROLES, experiment_name
 from rlsched.evaluate.gaps import Bound
 from rlsched.evaluate.keep import Keep, at_once, keep_bounds, tied
 from rlsched.evaluate.partings import most_different
-from rlsched.evaluate.results import Document, file_sha256, grids, origin, plain, seal
+from rlsched.evaluate.results import Document, agents_sha256, file_sha256, grids, origin, plain, seal
 from rlsched.evaluate.runs import with_run
 from rlsched.evaluate.scaling_bound import clairvoyant
 from rlsched.evaluate.scaling_card import ScalingEntry, ScalingExperiment
@@ -151,6 +151,7 @@ def run(
         "title": spec.title,
         "question": spec.question,
         "card_sha256": file_sha256(card),
+        "agents_sha256": agents_sha256(card, overrides),
         "card": plain(spec.model_dump()),
         "problem_sha256": spec.problem_sha256,
         "set": list(overrides),

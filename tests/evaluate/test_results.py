@@ -15,6 +15,7 @@ from rlsched.errors import SpecError
 from rlsched.evaluate.placement import run
 from rlsched.evaluate.results import (
     LEDGER,
+    agents_sha256,
     check_out,
     dump,
     grids,
@@ -183,3 +184,17 @@ def test_the_run_id_tells_runs_apart() -> None:
     one = seal({"date": "2026-01-02T03:04:05+00:00", "x": 1})
     assert one["run_id"].startswith("20260102T030405-")
     assert one["run_id"] != seal({"date": "2026-01-02T03:04:05+00:00", "x": 2})["run_id"]
+
+
+def test_the_policy_files_a_card_names_are_told_by_their_hashes(tmp_path: Path) -> None:
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(b"whatever it holds")
+    card = tmp_path / "experiment.toml"
+    card.write_text(
+        f'policies = ["best_fit", "scaling", {{ name = "seeds", runs = ["scaling/seeds/1.onnx", "{file}"] }}]'
+    )
+    found = agents_sha256(card, [])
+    assert list(found) == ["scaling", "scaling/seeds/1.onnx", str(file)]
+    assert found[str(file)] == sha256(b"whatever it holds").hexdigest()
+    assert found["scaling"] != found["scaling/seeds/1.onnx"]
+    assert list(agents_sha256(card, ["policies=best_fit,scaling"])) == ["scaling"]
