@@ -80,7 +80,7 @@ def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
                 linestyle="none",
             )
         axes.set_yticks(range(len(dots)), [dot.label for dot in dots])
-        axes.invert_yaxis()
+        axes.set_ylim(len(dots) - 0.4, -0.6)
         figure.supxlabel(axis, fontsize=9)  # over the whole width: long ones fit
         axes.grid(axis="x", linewidth=0.5)
         axes.set_axisbelow(True)
