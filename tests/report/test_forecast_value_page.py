@@ -42,7 +42,7 @@ def test_the_tables_hold_cost_share_and_error_side_by_side(document):
     assert "| ar | 0.1000 | 0.1000 | 0.1000 | 10.50 [30 %, 25 to 33] |" in page
     assert "| ar | 10.50 [9.00, 12.00] | -1.50 [-2.00, -1.00] |" in page
     assert "| wql | +1.00 |" in page
-    assert "5.50 USD. Reached." in page
+    assert "Bound: 5.50 USD a window. Reached." in page
     assert "ar           0.1000" in terminal(document)
 
 
