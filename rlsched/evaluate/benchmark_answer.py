@@ -11,7 +11,7 @@ from rlsched.evaluate.results import Document
 from rlsched.evaluate.verdict import BETTER, NO_DIFFERENCE, WORSE
 
 _AGAINST = {
-    "tuned": "the heuristic tuned with the same effort",
+    "tuned": "the tuned heuristic",
     "published": "the best published heuristic",
     "textbook": "the textbook default",
 }

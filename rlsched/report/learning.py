@@ -109,7 +109,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _curve(record: dict[str, Any], path: Path) -> tuple[F64, F64]:
     """Decisions learned from, and score, at every look at validation."""
     learned = [0.0, *(line["steps"] for line in record["curve"])]
-    looks = [one for one in record["validations"] if one["stage"] != "lookahead"]
+    looks = record["validations"]  # that after looking ahead stands above 0: no decision has been learned from yet
     if any(one["rollouts"] >= len(learned) for one in looks):
         raise SpecError(f"{path}: its validations look beyond its curve. Train again.")
     return np.array([learned[one["rollouts"]] for one in looks]), np.array([np.mean(one["greedy"]) for one in looks])
@@ -167,7 +167,7 @@ def draw(groups: Sequence[Group], lines: dict[str, float], path: Path, bootstrap
     axes.set_xlabel("decisions learned from, millions")
     axes.set_ylabel(f"{metric_label(metric)} on validation{f' [{unit}]' if unit else ''}")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    axes.legend(frameon=True, framealpha=1.0, edgecolor="none", fontsize=9, loc="best")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".png")
     os.close(handle)
