@@ -29,7 +29,7 @@ from rlsched.traces.readers.stamps import second_of, seconds_of
 Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--option on_bad_row=skip).'
+_SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--option on_bad_row=skip; evaluate: in --columns).'
 FIRST_ROWS = 5  # of a drop, for the report
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
 
