@@ -15,16 +15,15 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.agents.copies_env import Bool, CopiesVecEnv
 from rlsched.agents.course import Outcome, Progress, run_course
 from rlsched.agents.evolution import evolve
 from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.agents.residual_course import ResidualCourse
 from rlsched.agents.spec import ConsolidationTrainSpec
-from rlsched.envs.consolidation_episodes import ConsolidationEpisodes
+from rlsched.envs.consolidation import ConsolidationVectorEnv
 from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
-from rlsched.envs.consolidation_spaces import observation_space
+from rlsched.envs.sb3 import Array, CopiesVecEnv, Stepped
 from rlsched.errors import SpecError
 from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
 from rlsched.sim.consolidation.meters import Meters
@@ -94,8 +93,6 @@ class ConsolidationVecEnv(CopiesVecEnv):
         When the problem has forecasts: a residual is not shown them.
     """
 
-    episodes: ConsolidationEpisodes
-
     def __init__(
         self,
         problem: ConsolidationProblem,
@@ -112,19 +109,13 @@ class ConsolidationVecEnv(CopiesVecEnv):
         self.paid: F64 = np.zeros(n_envs)
         self._mean, self._scale = reward_mean, reward_scale
         space = gymnasium.spaces.Box(-1.0, 1.0, (residual.n_actions,), np.float32)
-        episodes = ConsolidationEpisodes(problem, settings, n_envs)
-        super().__init__("consolidation", episodes, observation_space(problem, settings), space, n_envs)
+        super().__init__(ConsolidationVectorEnv(n_envs, problem, settings, copy=False), space)
 
-    def advance(self, actions: F32) -> tuple[F32, Bool]:
+    def advance(self, actions: Array) -> Stepped:
         """See :class:`CopiesVecEnv`."""
-        reward, _, over = self.episodes.step(self.residual.numbers(actions))
-        self.paid = reward.copy()
-        return ((reward - self._mean) * self._scale).astype(np.float32), over
-
-    def finished(self, n: int) -> dict[str, Any]:
-        """See :class:`CopiesVecEnv`."""
-        done = self.episodes.episode(n)
-        return {key: done[key] for key in ("window", "episode_return", "episode_steps")}
+        obs, reward, terminated, truncated, infos = super().advance(self.residual.numbers(actions))
+        self.paid = reward
+        return obs, (reward - self._mean) * self._scale, terminated, truncated, infos
 
 
 def base_rewards(

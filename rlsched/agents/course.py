@@ -21,6 +21,7 @@ from stable_baselines3.common.logger import Logger, make_output_format
 from rlsched.agents import checkpoint as ck
 from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.spec import PpoSpec
+from rlsched.envs.sb3 import CopiesVecEnv
 from rlsched.errors import SpecError
 from rlsched.rng import stream_seed
 
@@ -115,8 +116,8 @@ class Course(ABC):
         self.start: Pretrained | None = None
 
     @abstractmethod
-    def open_env(self) -> Any:
-        """The training windows as stable-baselines3 takes them, with ``busy_s`` and ``ended``."""
+    def open_env(self) -> CopiesVecEnv:
+        """The training windows as stable-baselines3 takes them."""
 
     @abstractmethod
     def new_network(self) -> Any:
@@ -133,14 +134,6 @@ class Course(ABC):
     @abstractmethod
     def scores(self, network: Any, *, sampled: bool) -> npt.NDArray[np.float64]:
         """Score on each validation window, decided greedily, or drawn as training draws."""
-
-    @abstractmethod
-    def save_env(self, env: Any) -> ck.Arrays:
-        """Where the environment is."""
-
-    @abstractmethod
-    def load_env(self, env: Any, saved: ck.Arrays) -> Any:
-        """Put the environment where it was; the observation there."""
 
     def improve(self, network: Any, out: Path, tell: Progress) -> list[dict[str, float]]:  # noqa: ARG002 - for those that do
         """Improve on the base policy before PPO begins; what was done, a line a round. Nothing by default."""
@@ -319,7 +312,7 @@ def _save(file: Path, model: Any, env: Any, memory: Memory, course: Course) -> N
         **ck.pack(ck.weights_of(model.policy), "policy"),
         **ck.pack(ck.optimizer_of(model.policy.optimizer), "optimizer"),
         **ck.pack(ck.random_state(), "random"),
-        **ck.pack(course.save_env(env), "env"),
+        **ck.pack(env.episodes.save(), "env"),
         **ck.pack(memory.best, "best"),
         "starts": np.asarray(model._last_episode_starts),
     }
@@ -345,7 +338,8 @@ def _restore(
     _, callback = model._setup_learn(course.spec.steps, Silent())
     ck.put_weights(model.policy, ck.unpack(arrays, "policy"))
     ck.put_optimizer(model.policy.optimizer, ck.unpack(arrays, "optimizer"))
-    model._last_obs = course.load_env(env, ck.unpack(arrays, "env"))
+    env.episodes.load(ck.unpack(arrays, "env"))
+    model._last_obs = env.seen()
     model._last_episode_starts = arrays["starts"]
     model.num_timesteps, model._n_updates = meta["num_timesteps"], meta["n_updates"]
     memory.rollouts, memory.chosen = meta["rollouts"], meta["chosen"]

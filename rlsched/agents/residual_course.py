@@ -11,11 +11,10 @@ import numpy.typing as npt
 import torch
 from stable_baselines3 import PPO
 
-from rlsched.agents.checkpoint import Arrays
-from rlsched.agents.copies_env import CopiesVecEnv
 from rlsched.agents.course import Course
 from rlsched.agents.residual import Normalised, ResidualNetwork, ResidualPolicy
 from rlsched.agents.spec import ResidualSpec
+from rlsched.envs.sb3 import CopiesVecEnv
 from rlsched.rng import stream_seed
 
 F32 = npt.NDArray[np.float32]
@@ -84,24 +83,14 @@ class ResidualCourse(Course):
     def fit_normaliser(self, network: Normalised, env: CopiesVecEnv) -> None:
         """Mean and spread of what is seen while the base policy decides."""
         env.seed(stream_seed(self.spec.seed, "normaliser") % 2**31)
-        seen = [env.reset()]
+        seen = [env.reset().copy()]
         still = np.zeros((env.num_envs, self.n_actions), np.float32)
         for _ in range(self.spec.normaliser_steps):
             env.step_async(still)
-            seen.append(env.step_wait()[0])
+            seen.append(env.step_wait()[0].copy())  # the environment writes over its buffers
         network.normalise_by(np.concatenate(seen))
         env.ended.clear()
         env.busy_s = 0.0
-
-    def save_env(self, env: CopiesVecEnv) -> Arrays:
-        """See :class:`Course`."""
-        saved: Arrays = env.episodes.save()
-        return saved
-
-    def load_env(self, env: CopiesVecEnv, saved: Arrays) -> F32:
-        """See :class:`Course`."""
-        env.episodes.load(saved)
-        return env.seen()
 
     def chooser(self, network: Any, *, sampled: bool) -> Callable[[F32], npt.NDArray[Any]]:
         """The network's mean actions, or actions drawn around them as training draws."""

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.agents.copies_env import Bool, CopiesVecEnv
 from rlsched.agents.course import Outcome, Progress, run_course
 from rlsched.agents.evolution import evolve
 from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.agents.residual_course import ResidualCourse
 from rlsched.agents.spec import ScalingTrainSpec
-from rlsched.envs.scaling_actions import RuleOffsets
-from rlsched.envs.scaling_episodes import ScalingEpisodes
+from rlsched.envs.sb3 import Array, CopiesVecEnv, Stepped
+from rlsched.envs.scaling_actions import RuleVectorActions
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
+from rlsched.envs.scaling_vector import ScalingVectorEnv
 from rlsched.policies.scaling.residual import Residual
 from rlsched.sim.scaling import state as st
 from rlsched.sim.scaling.world import Window, World
@@ -61,8 +61,6 @@ class ResidualVecEnv(CopiesVecEnv):
         variate. Demand does not depend on what was decided, so this changes the variance only.
     """
 
-    episodes: ScalingEpisodes
-
     def __init__(
         self,
         problem: ScalingProblem,
@@ -72,37 +70,28 @@ class ResidualVecEnv(CopiesVecEnv):
         baseline: F64 | None = None,
     ) -> None:
         settings = ScalingSettings(**residual.observation.model_dump())
-        episodes = ScalingEpisodes(problem, settings, n_envs)
-        self.offsets = RuleOffsets(
-            episodes,
-            residual.base.rule,
-            residual.params,
-            dict(residual.reach),
+        env = RuleVectorActions(
+            ScalingVectorEnv(n_envs, problem, settings, copy=False),
+            rule=residual.base.rule,
+            params=residual.params,
+            reach=dict(residual.reach),
             kind=residual.base.kind,
             spot_share=residual.base.spot_share,
         )
         #: Rewards of the last step, USD, not scaled, (N,) float64.
         self.paid: F64 = np.zeros(n_envs)
         self._scale, self._baseline = reward_scale, baseline
-        super().__init__("scaling", episodes, episodes.observation_space(), self.offsets.space(), n_envs)
+        super().__init__(env)
 
-    def advance(self, actions: F32) -> tuple[F32, Bool]:
+    def advance(self, actions: Array) -> Stepped:
         """See :class:`CopiesVecEnv`."""
-        code = self.episodes.state.code
-        at = code.clock[:, st.C_T] - code.clock[:, st.C_LO]
-        rows = self.episodes.window.copy()
-        reward, ended = self.episodes.step(self.offsets.native(actions))
-        reward = reward.copy()
+        clock, rows = self.episodes.state.code.clock, self.episodes.window.copy()
+        at = clock[:, st.C_T] - clock[:, st.C_LO]
+        obs, reward, terminated, truncated, infos = super().advance(actions)
+        self.paid = reward.copy()
         if self._baseline is not None:
-            reward -= self._baseline[rows, at]
-        self.paid = reward
-        over = self.episodes.over.copy() if ended else np.zeros(self.num_envs, np.bool_)
-        return (reward * self._scale).astype(np.float32), over
-
-    def finished(self, n: int) -> dict[str, Any]:
-        """See :class:`CopiesVecEnv`."""
-        done = self.episodes.episode(np.array([n]))
-        return {key: done[key][0] for key in ("window", "episode_return", "episode_steps")}
+            self.paid -= self._baseline[rows, at]
+        return obs, self.paid * self._scale, terminated, truncated, infos
 
 
 def base_rewards(problem: ScalingProblem, residual: Residual) -> F64:

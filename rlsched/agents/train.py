@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from sb3_contrib import MaskablePPO
 
-from rlsched.agents.checkpoint import Arrays
 from rlsched.agents.course import CHECKPOINT, Course, Outcome, Progress, run_course
 from rlsched.agents.distil import distil, judge_on
 from rlsched.agents.lookahead import Labels, collect
@@ -20,7 +19,7 @@ from rlsched.agents.spec import TrainSpec
 from rlsched.agents.validate import Validation, greedy
 from rlsched.agents.validate import sampled as drawn
 from rlsched.envs.problem import PlacementProblem
-from rlsched.envs.sb3 import PlacementVecEnv
+from rlsched.envs.sb3 import CopiesVecEnv
 from rlsched.envs.vector import PlacementVectorEnv
 from rlsched.errors import SpecError
 from rlsched.rng import stream_seed
@@ -47,9 +46,9 @@ class PlacementCourse(Course):
         super().__init__(spec, validation.metric, validation.better)
         self.problem, self.validation = problem, validation
 
-    def open_env(self) -> PlacementVecEnv:
+    def open_env(self) -> CopiesVecEnv:
         """See :class:`Course`."""
-        return PlacementVecEnv(PlacementVectorEnv(self.spec.n_envs, self.problem, self.spec.placement, copy=False))
+        return CopiesVecEnv(PlacementVectorEnv(self.spec.n_envs, self.problem, self.spec.placement, copy=False))
 
     def new_network(self) -> CandidateScorer:
         """See :class:`Course`."""
@@ -68,7 +67,7 @@ class PlacementCourse(Course):
             device="cpu",
         )
 
-    def fit_normaliser(self, network: CandidateScorer, env: PlacementVecEnv) -> None:
+    def fit_normaliser(self, network: CandidateScorer, env: CopiesVecEnv) -> None:
         """Mean and spread of features while the prior places, on training windows of their own.
 
         At most ``NORMALISED`` moments are taken, spread evenly over the steps.
@@ -86,15 +85,6 @@ class PlacementCourse(Course):
         network.normalise_by(np.concatenate(rows), np.concatenate(situations))
         env.ended.clear()
         env.busy_s = 0.0
-
-    def save_env(self, env: PlacementVecEnv) -> Arrays:
-        """See :class:`Course`."""
-        return env.env.episodes.save()
-
-    def load_env(self, env: PlacementVecEnv, saved: Arrays) -> Any:
-        """See :class:`Course`."""
-        env.env.episodes.load(saved)
-        return env.env.episodes.out.as_dict()
 
     def scores(self, network: CandidateScorer, *, sampled: bool) -> npt.NDArray[np.float64]:
         """See :class:`Course`."""

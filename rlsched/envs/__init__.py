@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 if TYPE_CHECKING:
-    from rlsched.envs.sb3 import PlacementVecEnv
+    from rlsched.envs.sb3 import CopiesVecEnv
 
 gymnasium.register(
     id="rlsched/Placement-v0",
@@ -28,30 +28,47 @@ gymnasium.register(
     entry_point="rlsched.envs.scaling:ScalingEnv",
     vector_entry_point="rlsched.envs.scaling_vector:ScalingVectorEnv",
 )
+#: Environments there are.
+IDS = ("rlsched/Placement-v0", "rlsched/Scaling-v0", "rlsched/Consolidation-v0")
 
 
-def sb3_vec_env(num_envs: int = 1, **kwargs: Any) -> PlacementVecEnv:
-    """``rlsched/Placement-v0`` as a ``VecEnv`` of stable-baselines3, all copies stepped in one compiled call.
+def sb3_vec_env(env: str | gymnasium.vector.VectorEnv[Any, Any, Any], num_envs: int = 1, **kwargs: Any) -> CopiesVecEnv:
+    """An environment of any lever as a ``VecEnv`` of stable-baselines3, all copies stepped in one compiled call.
 
     Observations are handed over without copying; each stays as it was until the step after the next.
-    ``MaskablePPO`` of sb3-contrib finds the masks by itself.
+    ``MaskablePPO`` of sb3-contrib finds the masks by itself, where the environment has any. ::
+
+        sb3_vec_env("rlsched/Placement-v0", num_envs=64)
+        sb3_vec_env(BandVectorActions(gymnasium.make_vec("rlsched/Scaling-v0", num_envs=64, copy=False)))
 
     Parameters
     ----------
+    env : str or gymnasium.vector.VectorEnv
+        An id, or a vector environment made with ``copy=False``, in a wrapper if you like.
     num_envs : int
+        Copies, for an id.
     **kwargs
-        Of :class:`~rlsched.envs.vector.PlacementVectorEnv`: ``card``, or ``problem`` and ``settings``; ``threads``.
+        For an id, of its vector environment: ``card``, or ``problem`` and ``settings``; ``threads`` of placement.
 
     Raises
     ------
     SpecError
-        Where stable-baselines3 is not installed.
+        Where stable-baselines3 is not installed, for an unknown id, another environment, one that
+        copies what it hands out, or options beside a made environment.
     """
-    from rlsched.envs.vector import PlacementVectorEnv
-    from rlsched.errors import SpecError
+    from rlsched.errors import SpecError, did_you_mean
 
     try:
-        from rlsched.envs.sb3 import PlacementVecEnv
+        from rlsched.envs.sb3 import CopiesVecEnv
     except ModuleNotFoundError as error:
         raise SpecError(f"sb3_vec_env needs {error.name}: install rlsched[train].") from None
-    return PlacementVecEnv(PlacementVectorEnv(num_envs, **{**kwargs, "copy": False}))
+    if isinstance(env, str):
+        if env not in IDS:
+            raise SpecError(f"unknown environment {env!r}.{did_you_mean(env, IDS)} Known: {', '.join(IDS)}.")
+        return CopiesVecEnv(gymnasium.make_vec(env, num_envs=num_envs, **{**kwargs, "copy": False}))
+    if not isinstance(env, gymnasium.vector.VectorEnv):
+        raise SpecError(f"env must be an id ({', '.join(IDS)}) or a vector environment: got {env!r}.")
+    if num_envs != 1 or kwargs:
+        given = [*(["num_envs"] if num_envs != 1 else []), *kwargs]
+        raise SpecError(f"a vector environment is made already: {', '.join(given)} would change nothing. Leave it out.")
+    return CopiesVecEnv(env)

@@ -1,4 +1,4 @@
-"""The vector environment as stable-baselines3 takes it, without copying observations.
+"""Vector environments as stable-baselines3 takes them, without copying observations.
 
 Needs stable-baselines3, so it is imported only where asked for: ``rlsched.envs.sb3_vec_env``.
 """
@@ -9,69 +9,97 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlsched.envs.vector import PlacementVectorEnv
 from rlsched.errors import SpecError
 
+Array = npt.NDArray[Any]
+#: What the vector environments' ``step`` returns.
+Stepped = tuple[Any, Array, Array, Array, dict[str, Any]]
+_ENDED = ("window", "episode_return", "episode_steps")
 
-class PlacementVecEnv(VecEnv):  # type: ignore[misc]
-    """Adapter of :class:`~rlsched.envs.vector.PlacementVectorEnv`.
+
+class CopiesVecEnv(VecEnv):  # type: ignore[misc]
+    """The vector environment of any lever, bare or in a wrapper, for stable-baselines3.
 
     The environment's two sets of buffers take turns, so an observation stays as it was until
     the step after the next: long enough for a rollout buffer, which copies it then.
 
     Parameters
     ----------
-    env : PlacementVectorEnv
-        Made with ``copy=False``.
+    env : gymnasium.vector.VectorEnv
+        Of placement, scaling or consolidation, made with ``copy=False``.
+    action_space : gymnasium.Space, optional
+        Of one copy, where :meth:`advance` takes other actions than the environment.
 
     Attributes
     ----------
     busy_s : float
-        Seconds spent in the environment.
+        Seconds spent in steps of the environment.
     ended : list of dict
-        What each episode that ended had done; cleared by whoever reads it.
+        ``window, episode_return, episode_steps`` of each episode that ended; cleared by whoever reads it.
+
+    Raises
+    ------
+    SpecError
+        For another environment, or one that copies what it hands out.
     """
 
-    def __init__(self, env: PlacementVectorEnv) -> None:
-        if env.copy:
-            raise SpecError("the adapter needs an environment made with copy=False.")
-        self.env = env
+    def __init__(self, env: VectorEnv[Any, Any, Any], action_space: gymnasium.Space[Any] | None = None) -> None:
+        inner: Any = env.unwrapped
+        if not hasattr(inner, "episodes") or not hasattr(inner, "copy"):
+            raise SpecError(f"need a vector environment of rlsched: got {env}.")
+        if inner.copy:
+            raise SpecError("need an environment that hands out its buffers: make it with copy=False.")
+        self.env, self.episodes = env, inner.episodes
         self.busy_s = 0.0
         self.ended: list[dict[str, Any]] = []
         self._actions: Any = None
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        space = env.single_observation_space
+        self._masked = isinstance(space, gymnasium.spaces.Dict) and "action_mask" in space.spaces
+        super().__init__(env.num_envs, space, action_space or env.single_action_space)
+
+    def advance(self, actions: Array) -> Stepped:
+        """Step every copy. A subclass may translate the actions, and pay something else."""
+        stepped: Stepped = self.env.step(actions)
+        return stepped
+
+    def seen(self) -> Any:
+        """The latest observation, the environment's own buffers."""
+        out = self.episodes.out
+        return out.as_dict() if hasattr(out, "as_dict") else out
 
     def reset(self) -> Any:
         """Begin the next episode of every copy; of the seed given to `seed` before."""
-        seeds = [seed for seed in self._seeds if seed is not None]
-        obs, _ = self.env.reset(seed=seeds[0] if seeds else None)
+        seed = next((one for one in self._seeds if one is not None), None)
+        # No environment has options: it says so where some were set.
+        options = next((one for one in self._options if one), None)
         self._reset_seeds()
         self._reset_options()
-        return obs
+        return self.env.reset(seed=seed, options=options)[0]
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions for `step_wait`."""
         self._actions = np.asarray(actions)
 
     def step_wait(self) -> Any:
-        """Step every copy."""
+        """Step every copy; a copy whose episode ends begins the next."""
         began = time.perf_counter()
-        obs, reward, terminated, truncated, infos = self.env.step(self._actions)
+        obs, reward, terminated, truncated, infos = self.advance(self._actions)
         self.busy_s += time.perf_counter() - began
         out: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         done = terminated | truncated
-        if not done.any():
-            return obs, reward.astype(np.float32), done, out
         for n in np.flatnonzero(done):
-            final = {key: infos["final_info"][key][n] for key in ("window", "episode_return", "episode_steps")}
-            self.ended.append(final)
+            last = {key: infos["final_info"][key][n] for key in _ENDED}
+            self.ended.append(last)
             out[n] = {
                 "terminal_observation": infos["final_obs"][n],
                 "TimeLimit.truncated": bool(truncated[n]),
-                "episode": {"r": final["episode_return"], "l": final["episode_steps"], "t": 0.0},
+                "episode": {"r": float(last["episode_return"]), "l": int(last["episode_steps"]), "t": 0.0},
             }
         return obs, reward.astype(np.float32), done, out
 
@@ -81,7 +109,7 @@ class PlacementVecEnv(VecEnv):  # type: ignore[misc]
 
     def has_attr(self, attr_name: str) -> bool:
         """True for what every copy has."""
-        return attr_name in ("action_masks", "render_mode") or hasattr(self.env, attr_name)
+        return self._masked if attr_name == "action_masks" else hasattr(self.env, attr_name)
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The environment's attribute, once a copy."""
@@ -89,13 +117,13 @@ class PlacementVecEnv(VecEnv):  # type: ignore[misc]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Not possible: copies share everything that could be set."""
-        raise NotImplementedError("copies of a placement environment share their attributes")
+        raise NotImplementedError(f"{attr_name!r} cannot be set: the copies of an environment share their attributes")
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """``action_masks`` of some copies; nothing else can be called copy by copy."""
-        if method_name != "action_masks" or method_args or method_kwargs:
-            raise NotImplementedError(f"a placement environment has no method {method_name!r} of one copy")
-        masks = self.env.action_masks()
+        """``action_masks`` of some copies where there are masks; nothing else can be called copy by copy."""
+        if method_name != "action_masks" or not self._masked or method_args or method_kwargs:
+            raise NotImplementedError(f"this environment has no method {method_name!r} of one copy")
+        masks = self.seen()["action_mask"].astype(bool)
         return [masks[n] for n in self._chosen(indices)]
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002 - its signature

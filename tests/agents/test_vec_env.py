@@ -1,4 +1,4 @@
-"""The adapter to stable-baselines3: the same numbers, no copies, masks, ends."""
+"""The adapter to stable-baselines3 over placement: the same numbers, no copies, masks, ends."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from placement_worlds import GPU_SETTINGS, problem
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 
-from rlsched.envs.sb3 import PlacementVecEnv
+from rlsched.envs.sb3 import CopiesVecEnv
 from rlsched.envs.vector import PlacementVectorEnv
 from rlsched.errors import SpecError
 
 
-def make(n: int = 3, **kwargs) -> PlacementVecEnv:
-    return PlacementVecEnv(PlacementVectorEnv(n, problem(**kwargs), GPU_SETTINGS, copy=False))
+def make(n: int = 3, **kwargs) -> CopiesVecEnv:
+    return CopiesVecEnv(PlacementVectorEnv(n, problem(**kwargs), GPU_SETTINGS, copy=False))
 
 
 def test_it_gives_what_the_vector_environment_gives_without_copying() -> None:
@@ -62,4 +62,4 @@ def test_masks_are_found_by_sb3_contrib() -> None:
 
 def test_an_environment_that_copies_is_refused() -> None:
     with pytest.raises(SpecError, match="copy=False"):
-        PlacementVecEnv(PlacementVectorEnv(2, problem(), GPU_SETTINGS))
+        CopiesVecEnv(PlacementVectorEnv(2, problem(), GPU_SETTINGS))

@@ -251,7 +251,7 @@ def test_misuse_is_explained() -> None:
 
 
 def test_the_adapter_for_stable_baselines3_hands_over_the_buffers_themselves() -> None:
-    env = rlsched.envs.sb3_vec_env(3, problem=problem(), settings=GPU_SETTINGS)
+    env = rlsched.envs.sb3_vec_env("rlsched/Placement-v0", 3, problem=problem(), settings=GPU_SETTINGS)
     env.seed(1)
     obs = env.reset()
     assert obs["candidates"] is env.env.episodes.out.candidates
