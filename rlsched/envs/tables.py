@@ -179,11 +179,9 @@ def _consolidation(card: str) -> Tables:
         (
             *_features("globals", seen),
             *_features("candidates", MOVE_FEATURES, (k,)),
-            Row(
-                "action_mask", "action_mask", (k + 1,), "int8", 0, 1, "0 or 1", "1: allowed; the last one ends the tick"
-            ),
+            Row("action_mask", "action_mask", (k + 1,), "int8", 0, 1, "0 or 1", "1: the action may be chosen"),
         ),
-        (Row("", "move", (), "int64", 0, k, "number", f"a candidate whose mask is 1, or {k}: end the tick"),),
+        (Row("", "move", (), "int64", 0, k, "number", "0: end the tick; k: the move in row k − 1 of candidates"),),
         rewards,
     )
 

@@ -70,3 +70,11 @@ def test_what_cannot_be_shown_is_said(words: list[str], message: str, capsys: py
     assert code == 2
     assert message in err
     assert out == ""
+
+
+def test_the_card_of_moves_shows_the_table_of_moves(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = show(capsys, "env", "consolidation-moves", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [(row["name"], row["low"], row["high"]) for row in found["action"]] == [("move", 0, 32)]
+    assert {row["part"] for row in found["observation"]} == {"globals", "candidates", "action_mask"}

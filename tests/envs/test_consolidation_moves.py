@@ -140,3 +140,25 @@ def test_a_masked_action_raises_and_changes_nothing() -> None:
     assert (env.episodes.plan == plan).all()
     with pytest.raises(PolicyError, match="no mask over knobs"):
         ConsolidationEnv(problem(), ConsolidationSettings()).action_masks()
+
+
+def test_the_shipped_card_opens_with_moves_and_its_tables_say_what_they_are() -> None:
+    from rlsched.envs.tables import describe_env
+
+    env = gymnasium.make(ID, card="consolidation-moves")
+    obs, info = env.reset(seed=0)
+    assert set(obs) == {"globals", "candidates", "action_mask"}
+    assert env.action_space.n == len(info["action_mask"]) == 8 * 4 + 1
+    action = describe_env("consolidation-moves").action[0]
+    assert (action.name, action.high) == ("move", 32)
+    assert action.meaning.startswith("0: end the tick; k: the move in row k")
+    episodes = env.unwrapped.episodes
+    chosen = int(np.flatnonzero(info["action_mask"])[-1])
+    wanted = episodes.moves[0, chosen - 1].tolist()
+    now = float(episodes.state.code.now_s[0])
+    env.step(chosen)
+    assert episodes.plan[0, 0].tolist() == wanted, "k chooses row k - 1"
+    assert float(episodes.state.code.now_s[0]) == now
+    env.step(0)
+    assert float(episodes.state.code.now_s[0]) > now, "0 ends the tick"
+    assert gymnasium.make_vec(ID, num_envs=2, card="consolidation-moves").single_action_space.n == 33
