@@ -107,7 +107,7 @@ def evaluate(
         )
     place = out if out is not None else Path("runs") / experiment_name(card)
     check_out(place)
-    with showing_progress(kind) as progress:
+    with showing_progress() as progress:
         document = run_experiment(card, overrides, data_root=data, progress=progress)
 
     if as_json:
@@ -156,7 +156,7 @@ def print_document(document: Document, *, as_json: bool) -> None:
 
 
 @contextmanager
-def showing_progress(kind: str = "placement") -> Iterator[Callable[[str, float], None]]:
+def showing_progress() -> Iterator[Callable[[str, float], None]]:
     """A progress bar on standard error: on a terminal, and once it has taken over two seconds.
 
     Yields
@@ -164,8 +164,6 @@ def showing_progress(kind: str = "placement") -> Iterator[Callable[[str, float],
     callable
         ``progress(text, share)``.
     """
-    if _must_compile(kind):
-        typer.echo("compiling the simulator, about 30 s, once", err=True)
     if not sys.stderr.isatty():
         yield lambda _text, _share: None
         return
@@ -197,17 +195,3 @@ def showing_progress(kind: str = "placement") -> Iterator[Callable[[str, float],
     finally:
         if shown:
             bar.stop()
-
-
-#: Kind of experiment → folder of its simulator below ``rlsched/sim``, and the compiled function that takes longest.
-_COMPILED = {"placement": ("", "select.run_rule"), "consolidation": ("consolidation", "kernel.drive")}
-
-
-def _must_compile(kind: str) -> bool:
-    """True when no compiled simulator of that kind is on disk for the present sources."""
-    from rlsched.assets import package_dir
-    from rlsched.sim.compile import cache_folder
-
-    below, function = _COMPILED.get(kind, _COMPILED["placement"])
-    folder = cache_folder(package_dir() / "sim" / below)
-    return folder is None or not any(folder.rglob(f"{function}-*.nbi"))

@@ -28,11 +28,11 @@ def tune(
     rlsched tune experiments/placement-openb --set tune.budget=100
     """
     from rlsched.evaluate.answer import metric_label, show_value
-    from rlsched.evaluate.kinds import find_card, kind_of
+    from rlsched.evaluate.kinds import find_card
     from rlsched.evaluate.tune import run_tune, write_tuned
 
     card = find_card(experiment)
-    with showing_progress(kind_of(card, set_ or [])) as progress:
+    with showing_progress() as progress:
         found = run_tune(card, set_ or [], data_root=data, progress=progress)
     path = write_tuned(found, card.parent)
     if as_json:

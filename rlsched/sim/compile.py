@@ -6,20 +6,30 @@ reference have to agree to the last bit, so the compiler may not reorder sums.
 Numba keys its cache on the file of the outermost function alone, so a change in a file it
 calls would go unnoticed. The cache therefore lies in a folder named after a digest of the
 sources it may depend on: those beside it, those of ``rlsched/sim``, and those it names.
+
+Whoever waits for the compiler is told so, once a process: the logger ``rlsched`` warns when
+compiling has taken :data:`PATIENCE_S`. Code that is loaded from disk says nothing;
+``logging.getLogger("rlsched").setLevel(logging.ERROR)`` keeps it quiet.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+#: Seconds of compiling in a process before it says so.
+PATIENCE_S = 1.5
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -46,6 +56,7 @@ def njit(function: FunctionT | None = None, **options: Any) -> Any:
     import numba
     from numba.core import config
 
+    _listen()
     also = options.pop("also", ())
     folder = cache_folder(Path(function.__code__.co_filename).resolve().parent, also)
     if folder is None:
@@ -132,3 +143,63 @@ def cache_folder(beside: Path, also: tuple[str, ...] = ()) -> Path | None:
         stacklevel=3,
     )
     return None
+
+
+class Announcer:
+    """Says once that compiling takes long; functions that compile in no time add up.
+
+    Numba tells when it compiles rather than loads. Callees compile while their caller does, one
+    thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self.said = False
+        self._depth, self._spent_s, self._began_s = 0, 0.0, 0.0
+        self._alarm: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """A function begins to compile."""
+        self._depth += 1
+        if self._depth > 1 or self.said:
+            return
+        self._began_s = time.monotonic()
+        self._alarm = threading.Timer(max(0.0, PATIENCE_S - self._spent_s), self._say)
+        self._alarm.daemon = True  # a process that ends does not wait for it
+        self._alarm.start()
+
+    def end(self) -> None:
+        """It is compiled, or failed to."""
+        self._depth -= 1
+        if self._depth == 0 and self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self._spent_s += time.monotonic() - self._began_s
+
+    def _say(self) -> None:
+        self.said = True
+        logging.getLogger("rlsched").warning("compiling the simulator, half a minute or more, once")
+
+
+@functools.cache
+def _listen() -> Announcer:
+    """Have Numba tell an announcer of this process when it compiles."""
+    from numba.core import event
+
+    announcer = Announcer()
+
+    class Ours(event.Listener):  # type: ignore[misc]
+        def on_start(self, one: Any) -> None:
+            if _is_ours(one):
+                announcer.begin()
+
+        def on_end(self, one: Any) -> None:
+            if _is_ours(one):
+                announcer.end()
+
+    event.register("numba:compile", Ours())
+    return announcer
+
+
+def _is_ours(one: Any) -> bool:
+    function = getattr(one.data["dispatcher"], "py_func", None)
+    return str(getattr(function, "__module__", "")).startswith("rlsched.")

@@ -180,19 +180,9 @@ def test_an_interrupted_run_leaves_nothing(
     assert os.listdir("runs") == []
 
 
-def test_a_cold_cache_is_announced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("rlsched.cli.evaluate._must_compile", lambda _kind: True)
-    from rlsched.cli.evaluate import showing_progress
-
-    with showing_progress() as progress:
-        progress("x", 0.5)
-    assert "compiling the simulator" in capsys.readouterr().err
-
-
 def test_a_bar_is_drawn_on_a_terminal_once_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("rlsched.cli.evaluate._must_compile", lambda _kind: False)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr("rlsched.cli.evaluate.PATIENCE_S", 1e9)
