@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,9 @@ class Cluster:
         What was not given, and what was taken instead.
     fixed : Fixed
         One object stands for machines that stayed what they are.
+    stamp, since : object
+        One stands for what changes, as it is now; the other, for as it was when only the rows ``moved``
+        (int64) differed. Whoever changes a row sets all three.
     """
 
     ids: npt.NDArray[Any]
@@ -82,18 +85,32 @@ class Cluster:
     curve_table: F64
     assumed: tuple[str, ...]
     fixed: Fixed
+    stamp: object = field(default_factory=object)
+    since: object | None = None
+    moved: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return int(self.whole.shape[1])
+
+    def touch(self, rows: I64 | None) -> None:
+        """Note that rows changed; None: any may have."""
+        self.since, self.stamp = (None if rows is None else self.stamp), object()
+        self.moved = np.empty(0, np.int64) if rows is None else rows
+
+    @property
+    def room_width(self) -> int:
+        """Columns of :meth:`room_of`."""
+        return int(_STATE.size + 1 + self.device.shape[1])
 
     def room_of(self, rows: I64) -> I64:
         """Columns in which machines in equal state agree, (R, C) int64, devices sorted."""
         price = self.real[PRICE, rows]
         price = np.where(np.isnan(price), -1.0, price).view(np.int64)
-        packed = np.empty((rows.size, len(_STATE) + 1 + self.device.shape[1]), np.int64)
+        packed = np.empty((rows.size, self.room_width), np.int64)
         packed[:, : len(_STATE)] = self.whole[_STATE[:, None], rows].T
         packed[:, len(_STATE)] = price
-        packed[:, len(_STATE) + 1 :] = np.sort(self.device[rows], axis=1)
+        if self.device.shape[1]:
+            packed[:, len(_STATE) + 1 :] = np.sort(self.device[rows], axis=1)
         return packed
 
     def mask_of(self, names: tuple[str, ...], mask: I64) -> I64:
@@ -116,6 +133,7 @@ class Cluster:
             self.whole[KIND + kind, row] += 1
         before = self.whole[TASKS, row]
         self.whole[TASKS, row] += 1
+        self.touch(np.array([row]))
         self.real[EXIT, row] = end if before == 0 else max(self.real[EXIT, row], end)
         self.real[AGE, row] = 0.0 if before == 0 else self.real[AGE, row]
 
@@ -160,7 +178,7 @@ def read_columns(columns: dict[str, Any], n: int, index: Any, terms: Terms) -> C
     np.divide(1.0, physical, out=real[INV_PHYSICAL], where=physical > 0)
     real[PRICE] = table.real("price_per_h", np.nan, low=0.0)
     device = np.full((n, int(whole[GPUS].max())), -1, np.int64)
-    cluster = Cluster(table.ids(), whole, real, device, models, kind, curves, (), _fixed_of(whole, real))
+    cluster = Cluster(table.ids(check=True), whole, real, device, models, kind, curves, (), _fixed_of(whole, real))
     renew(cluster, table, terms)
     cluster.assumed = tuple(table.assumed)
     return cluster
@@ -178,6 +196,8 @@ CHANGING = (
     "oldest_task_s",
     "in_use_s",
 )
+#: Those that say in which state machines are; the others say since when, and for how long.
+STATE_COLUMNS = frozenset(("cpu_free_mcore", "mem_free_mib", "gpu_free_mgpu", "up", "tasks", "gpu_kinds"))
 
 
 def renew(cluster: Cluster, table: Table, terms: Terms, changed: Collection[str] = CHANGING) -> None:
@@ -197,6 +217,9 @@ def renew(cluster: Cluster, table: Table, terms: Terms, changed: Collection[str]
     PolicyError
     """
     whole, real = cluster.whole, cluster.real
+    guessed = "tasks" not in table.columns
+    if guessed or not STATE_COLUMNS.isdisjoint(changed):
+        cluster.touch(None)
     if "cpu_free_mcore" in changed:
         whole[CPU] = table.whole("cpu_free_mcore", most=whole[CAP_CPU], of="what the machine offers (cpu_mcore)")
     if "mem_free_mib" in changed:
@@ -206,7 +229,6 @@ def renew(cluster: Cluster, table: Table, terms: Terms, changed: Collection[str]
         whole[GPU] = np.where(cluster.device > 0, cluster.device, 0).sum(axis=1)
     if "up" in changed:
         whole[UP] = table.flag("up")
-    guessed = "tasks" not in table.columns
     were = whole[TASKS] > 0
     if guessed or "tasks" in changed:
         free = (whole[CPU] == whole[CAP_CPU]) & (whole[MEM] == whole[CAP_MEM]) & (whole[GPU] == whole[CAP_GPU])
@@ -214,14 +236,18 @@ def renew(cluster: Cluster, table: Table, terms: Terms, changed: Collection[str]
     if "gpu_kinds" in changed or "gpu_kinds" not in table.columns:
         whole[KIND:] = table.kinds(bool((whole[GPU] < whole[CAP_GPU]).any()))
     ages = terms.lifetime == "unknown"
-    left = "oldest_task_s" if ages else "busy_for_s"
+    left, aside = ("oldest_task_s", "busy_for_s") if ages else ("busy_for_s", "oldest_task_s")
     busy = whole[TASKS] > 0
     others = bool((were != busy).any())
     if others or left in changed:
-        exit_s = -table.real(left, 0.0, low=0.0) if ages else table.real(left, 0.0)
+        exit_s = -table.real(left, 0.0, low=0.0, needed=busy) if ages else table.real(left, 0.0, needed=busy)
         real[EXIT] = np.where(busy, exit_s, np.inf if ages else -np.inf)
+    if aside in table.columns and (others or aside in changed):
+        table.real(
+            aside, 0.0, low=-np.inf if ages else 0.0, needed=busy
+        )  # not looked at, and still no place for rubbish
     if others or "in_use_s" in changed:
-        real[AGE] = np.where(busy, table.real("in_use_s", 0.0, low=0.0), 0.0)
+        real[AGE] = np.where(busy, table.real("in_use_s", 0.0, low=0.0, needed=busy), 0.0)
 
 
 def _fixed_of(whole: I64, real: F64) -> Fixed:

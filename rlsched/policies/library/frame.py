@@ -6,7 +6,7 @@ What was not given and had to be assumed is said.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -37,7 +37,9 @@ class Column:
         return not self.without
 
 
-#: What a frame of machines may hold. Other columns are left alone.
+_NAN = "NaN only where it has no task"
+#: What a frame of machines may hold. Each of these is checked, also where a policy does not look at it;
+#: columns of other names are left alone.
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
@@ -51,9 +53,11 @@ COLUMNS: dict[str, Column] = {
         Column("gpu_model", "text", "", "one model a machine; missing: not known", "models are not known"),
         Column("up", "bool", "", "False: takes no task now", "every machine is up"),
         Column("tasks", "int64", "tasks", "on the machine", "1 where something is allocated, 0 elsewhere"),
-        Column("busy_for_s", "float64", "s", "until its last task is expected to end", "its tasks end at once"),
-        Column("oldest_task_s", "float64", "s", "for how long its oldest task has run", "its tasks began just now"),
-        Column("in_use_s", "float64", "s", "since it last was without tasks", "its tasks began just now"),
+        Column(
+            "busy_for_s", "float64", "s", f"until its last task is expected to end; {_NAN}", "its tasks end at once"
+        ),
+        Column("oldest_task_s", "float64", "s", f"its oldest task has run; {_NAN}", "its tasks began just now"),
+        Column("in_use_s", "float64", "s", f"since it last was without tasks; {_NAN}", "its tasks began just now"),
         Column("gpu_kinds", "5 int64 a row", "tasks", "GPU tasks on it: shares, 1, 2, 4, 8 devices", "none of a kind"),
         Column("power_curve", "text", "", "name of its power curve", "power is not known"),
         Column("price_per_h", "float64", "US dollars per hour", "price; NaN: not known", "prices are not known"),
@@ -144,20 +148,49 @@ class Table:
         """Note that a column was not given."""
         self.assumed.append(f"no column {name}: {COLUMNS[name].without}")
 
-    def fail(self, name: str, rule: str, row: int, value: Any) -> None:
+    def fail(self, name: str, rule: str, row: int, value: Any, step: str = "Correct that row.") -> None:
         """Raise, naming column, rule, value, row and machine."""
         unit = COLUMNS[name].unit
         raise PolicyError(
             f"{name} must be {rule}: got {value!r}{f' {unit}' if unit else ''} in row {row} of the machines "
-            f"(machine {str(self.ids()[row])!r}). Correct that row."
+            f"(machine {str(self.ids()[row])!r}). {step}"
         )
 
-    def ids(self) -> npt.NDArray[Any]:
-        """Names of the machines."""
+    def ids(self, *, check: bool = False) -> npt.NDArray[Any]:
+        """Names of the machines; with ``check``, none is missing and no two are the same."""
         given = self.get("machine_id")
-        if given is not None:
-            return given
-        return np.arange(self.n) if self.index is None else np.asarray(self.index)
+        if given is None and self.index is None:
+            return np.arange(self.n)
+        ids = np.asarray(self.index) if given is None else given
+        if check:
+            self._check_ids(ids, "the index" if given is None else "column machine_id")
+        return ids
+
+    def _check_ids(self, ids: npt.NDArray[Any], where: str) -> None:
+        if ids.ndim != 1:
+            raise PolicyError(f"{where} of the machines must hold one name a row: got shape {ids.shape}.")
+        listed = ids.tolist()
+        try:
+            seen = set(listed)
+            if len(seen) == len(listed) and None not in seen and all(one == one for one in seen):
+                return
+        except TypeError:
+            odd = next(row for row, one in enumerate(listed) if not isinstance(one, Hashable))
+            raise PolicyError(
+                f"{where} of the machines must hold texts or numbers: got {listed[odd]!r} in row {odd}. Name it by one."
+            ) from None
+        first: dict[Any, int] = {}
+        for row, one in enumerate(listed):
+            if one is None or one != one:  # NaN is not equal to itself
+                raise PolicyError(
+                    f"{where} of the machines must name every machine: got {one!r} in row {row}. Name it."
+                )
+            if one in first:
+                raise PolicyError(
+                    f"{where} of the machines must name each machine once: got {one!r} in rows {first[one]} and {row}. "
+                    "Drop one of them, or give them names of their own."
+                )
+            first[one] = row
 
     def whole(self, name: str, *, most: Any = MAX_QUANTITY, of: str = "", other: Any = None, bind: bool = True) -> I64:
         """A column of whole numbers in ``0..most``."""
@@ -181,8 +214,14 @@ class Table:
             self.fail(name, rule, row, array[row].item())
         return array.astype(np.int64)
 
-    def real(self, name: str, other: float, *, low: float = -np.inf) -> F64:
-        """A column of numbers; NaN stands for not known."""
+    def real(
+        self, name: str, other: float, *, low: float = -np.inf, needed: npt.NDArray[np.bool_] | None = None
+    ) -> F64:
+        """A column of numbers; ``other`` where it was not given.
+
+        NaN stands for not known: kept in ``price_per_h``; elsewhere refused where it is ``needed``,
+        and ``other`` where it is not.
+        """
         array = self.get(name)
         if array is None:
             if name != "price_per_h":
@@ -196,7 +235,14 @@ class Table:
         if bad.size:
             rule = f">= {low:g} and finite" if np.isfinite(low) else "finite"
             self.fail(name, rule, int(bad[0]), values[bad[0]].item())
-        return values if name == "price_per_h" else np.where(np.isnan(values), other, values)
+        if needed is None:
+            return values
+        missing = np.isnan(values)
+        bad = np.flatnonzero(missing & needed)
+        if bad.size:
+            rule = "a number where a machine holds tasks (NaN is for empty ones)"
+            self.fail(name, rule, int(bad[0]), values[bad[0]].item(), "Fill it in, or leave the whole column out.")
+        return np.where(missing, other, values)
 
     def flag(self, name: str) -> I64:
         """A column of True and False."""
@@ -228,9 +274,9 @@ class Table:
         """Free milli-GPU of each device, (M, G), -1 beyond a machine's own."""
         wide = int(count.max())
         out = np.full((self.n, wide), -1, np.int64)
-        if wide == 0:
-            return out
         array = self.get("gpu_free_mgpu")
+        if wide == 0 and (array is None or array.dtype.kind in "iuf"):
+            return out
         if array is None:
             raise PolicyError(
                 "the machines have GPUs but no column gpu_free_mgpu: give the free milli-GPU of each device, a list "
@@ -241,7 +287,7 @@ class Table:
         else:
             for row, (values, n) in enumerate(zip(array, count.tolist(), strict=True)):
                 given = [] if values is None or np.ndim(values) == 0 else list(values)
-                if len(given) < n or not all(_is_whole(v) for v in given[:n]):
+                if isinstance(values, (str, bytes)) or len(given) < n or not all(_is_whole(v) for v in given[:n]):
                     self.fail("gpu_free_mgpu", f"a list of {n} whole numbers, one a device", row, values)
                 out[row, :n] = given[:n]
         mine = np.arange(wide)[None, :] < count[:, None]
@@ -259,9 +305,14 @@ class Table:
             return (), np.full(self.n, -1, np.int64)
         codes = np.full(self.n, -1, np.int64)
         array = self.one_value(name, array)
-        if not counts.any():
-            return (), codes
         values = array.tolist()
+        if not counts.any():  # nobody looks at it, and still it holds texts
+            odd = next(
+                (row for row, one in enumerate(values) if not (one is None or one != one or type(one) is str)), -1
+            )
+            if odd >= 0:
+                self.fail(name, "a text, or missing", odd, values[odd])
+            return (), codes
         try:
             different = dict.fromkeys(values if counts.all() else itertools.compress(values, counts))
         except TypeError:  # a list, say: told below, with its row

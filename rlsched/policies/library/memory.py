@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rlsched.policies.library import cluster as cl
 from rlsched.policies.library.request import Request
 from rlsched.policies.library.rules import PLAIN_RULES, Scale, fits, fragment_now, part_of
+from rlsched.policies.library.single import SINGLE_RULES, Single
 from rlsched.policies.library.terms import Terms
 from rlsched.sim.rules import RULES, TIMED
 
@@ -27,6 +28,9 @@ Bool = npt.NDArray[np.bool_]
 BUDGET = 128 * 2**20
 #: Different states of machines that are numbered before the numbers start anew.
 _MOST_STATES = 1_000_000
+_NONE = np.empty(0, np.int64)
+#: Up to so many machines are scored one by one.
+_FEW = 6
 
 
 class Memory:
@@ -54,6 +58,13 @@ class Memory:
         self.blends, self.terms, self.shape = [dict(blend) for blend in blends], terms, shape
         self.gains = gains
         self.timed = [any(RULES.index(rule) in TIMED for rule in blend) for blend in self.blends]
+        #: Weights of what is kept; blends that are scored afresh at every question have none.
+        self._weights = [
+            () if timed else tuple(one.items()) for one, timed in zip(self.blends, self.timed, strict=True)
+        ]
+        self._rules = {rule for weights in self._weights for rule, _ in weights} | (
+            {"fragmentation"} if gains else set()
+        )
         self._forget()
 
     def _forget(self) -> None:
@@ -61,7 +72,10 @@ class Memory:
         self._same: cl.Fixed | None = None
         self._fixed: tuple[I64, F64, tuple[str, ...]] | None = None
         self._whole, self._device = np.empty((0, 0), np.int64), np.empty((0, 0), np.int64)
+        self._stamp: object | None = None
+        self._single: Single | None = None
         self._state_of: dict[bytes, int] = {}
+        self._members: list[int] = []
         self._kept: OrderedDict[tuple[int, ...], tuple[F64, I64]] = OrderedDict()
 
     def look(self, cluster: cl.Cluster) -> Scale:
@@ -71,6 +85,21 @@ class Memory:
         -------
         Scale
         """
+        if self._stamp is cluster.stamp and self.scale is not None:
+            changed = _NONE
+        elif self._stamp is not None and self._stamp is cluster.since and self._same is cluster.fixed:
+            changed = cluster.moved
+        else:
+            changed = self._compare(cluster)
+        self._same, self._stamp = cluster.fixed, cluster.stamp
+        assert self.scale is not None
+        if changed.size:
+            self._renew(cluster, self.scale, changed)
+        cluster.real[cl.FRAG] = self.frag
+        return self.scale
+
+    def _compare(self, cluster: cl.Cluster) -> I64:
+        """Machines that are not as they were at the last look."""
         fixed = (cluster.whole[cl.CAP_CPU : cl.KIND], cluster.real[: cl.EXIT], cluster.models)
         same = self._same is cluster.fixed or (
             self._fixed is not None
@@ -79,32 +108,38 @@ class Memory:
             and np.array_equal(fixed[0], self._fixed[0])
             and np.array_equal(fixed[1].view(np.int64), self._fixed[1].view(np.int64))  # bits: NaN is NaN
         )
-        if not same or self.scale is None:
-            self._forget()
-            self.scale = self._scale(cluster)
-            self._fixed = (fixed[0].copy(), fixed[1].copy(), fixed[2])
-            n = len(cluster)
-            self.version, self.state = np.zeros(n, np.int64), np.zeros(n, np.int64)
-            self.frag = np.zeros(n)
-            changed = np.arange(n)
-        else:
-            differs = (self._whole[: cl.CAP_CPU] != cluster.whole[: cl.CAP_CPU]).any(axis=0)
+        if same and self.scale is not None:
+            differs: Bool = (self._whole[: cl.CAP_CPU] != cluster.whole[: cl.CAP_CPU]).any(axis=0)
             if cluster.device.size:
                 differs |= (self._device != cluster.device).any(axis=1)
                 differs |= (self._whole[cl.KIND :] != cluster.whole[cl.KIND :]).any(axis=0)
-            changed = np.flatnonzero(differs)
-        self._same = cluster.fixed
-        if changed.size:
-            self.version[changed] += 1
-            if self.terms.fragmentation != "none":
-                self.frag[changed] = fragment_now(self.scale, part_of(cluster, changed))
-            self._number(cluster, changed)
-            if changed.size == len(cluster):
-                self._whole, self._device = cluster.whole.copy(), cluster.device.copy()
+            return np.flatnonzero(differs)
+        self._forget()
+        self.scale = self._scale(cluster)
+        if not ("fragmentation" in self._rules and self.scale.frag == "gpu") and self._rules <= SINGLE_RULES:
+            self._single = Single(self.scale, self._rules)
+        self._fixed = (fixed[0].copy(), fixed[1].copy(), fixed[2])
+        n = len(cluster)
+        self.version, self.state = np.zeros(n, np.int64), np.full(n, -1, np.int64)
+        self.frag, self._endless = np.zeros(n), np.zeros(n)
+        return np.arange(n)
+
+    def _renew(self, cluster: cl.Cluster, scale: Scale, changed: I64) -> None:
+        few = changed.size <= _FEW
+        self.version[changed] += 1
+        if self.terms.fragmentation != "none":
+            if few and self._single is not None and scale.frag == "cpu":
+                for row in changed.tolist():
+                    self.frag[row] = self._single.fragment(
+                        cluster.whole.item(cl.CPU, row), cluster.whole.item(cl.MEM, row)
+                    )
             else:
-                self._whole[:, changed], self._device[changed] = cluster.whole[:, changed], cluster.device[changed]
-        cluster.real[cl.FRAG] = self.frag
-        return self.scale
+                self.frag[changed] = fragment_now(scale, part_of(cluster, changed))
+        self._number(cluster, changed)
+        if changed.size == len(cluster):
+            self._whole, self._device = cluster.whole.copy(), cluster.device.copy()
+        else:
+            self._whole[:, changed], self._device[changed] = cluster.whole[:, changed], cluster.device[changed]
 
     def scores(self, cluster: cl.Cluster, r: Request) -> tuple[F64, Bool]:
         """Score every machine by every blend.
@@ -112,7 +147,8 @@ class Memory:
         Returns
         -------
         total : (B + 1, M) float64
-            ``-inf`` where the request does not fit; the last row is the gain in fragmentation.
+            ``-inf`` where the request does not fit; the last row is the gain in fragmentation. Kept:
+            good until the next question, and not to be written to.
         able : (M,) bool
         """
         scale = self.look(cluster)
@@ -122,15 +158,18 @@ class Memory:
         total, seen = kept
         stale = np.flatnonzero(seen != self.version)
         if stale.size:
-            total[:, stale] = self._score(cluster, scale, r, stale, timed=False)
+            if stale.size <= _FEW and self._single is not None and r.gpus == 0:
+                self._score_few(cluster, r, stale.tolist(), total)
+            else:
+                total[:, stale] = self._score(cluster, scale, r, stale, timed=False)
             seen[stale] = self.version[stale]
         self._kept[r.size] = kept
         while len(self._kept) > 1 and len(self._kept) * (total.nbytes + seen.nbytes) > BUDGET:
             self._kept.popitem(last=False)
-        out = total.copy()
-        able = out[0] > -np.inf
+        able: Bool = total[0] > -np.inf
+        out = total
         if any(self.timed):
-            rows = np.flatnonzero(able)
+            out, rows = total.copy(), np.flatnonzero(able)
             fresh = self._score(cluster, scale, r, rows, timed=True)
             for blend in np.flatnonzero(self.timed):
                 out[blend, rows] = fresh[blend]
@@ -138,7 +177,7 @@ class Memory:
 
     def marks(self, cluster: cl.Cluster) -> tuple[I64, F64]:
         """Number of every machine's state, and its expected end: equal pairs, equal machines."""
-        return self.state, cluster.real[cl.EXIT] if self.terms.residents else np.zeros(len(cluster))
+        return self.state, cluster.real[cl.EXIT] if self.terms.residents else self._endless
 
     def alike(self, cluster: cl.Cluster, row: int) -> Bool:
         """True for machines in equal state with one, (M,)."""
@@ -178,13 +217,42 @@ class Memory:
             out[-1, able] = gain if spread is None else gain[spread.reshape(-1)]
         return out
 
+    def _score_few(self, cluster: cl.Cluster, r: Request, rows: list[int], total: F64) -> None:
+        """The same, one machine after the other, into its column of ``total``."""
+        assert self._single is not None
+        for row in rows:
+            single = self._single.scores(cluster.whole[:, row].tolist(), cluster.real[:, row].tolist(), r)
+            if single is None:
+                total[:, row] = -np.inf
+                continue
+            for blend, weights in enumerate(self._weights):
+                value = 0.0
+                for rule, weight in weights:
+                    value += weight * single[rule]
+                total[blend, row] = value
+            if self.gains:
+                total[-1, row] = single["fragmentation"]
+
     def _number(self, cluster: cl.Cluster, changed: I64) -> None:
         """Number the states of machines: equal numbers, equal states."""
         if len(self._state_of) > _MOST_STATES:
-            self._state_of, changed = {}, np.arange(len(cluster))
-        room = cluster.room_of(changed)
-        numbers = self._state_of
-        self.state[changed] = [numbers.setdefault(row.tobytes(), len(numbers)) for row in room]
+            self._state_of, self._members, changed = {}, [], np.arange(len(cluster))
+            self.state[:] = -1
+        room, width = cluster.room_of(changed).tobytes(), 8 * cluster.room_width
+        numbers, members = self._state_of, self._members
+        for at, row in enumerate(changed.tolist()):
+            before = self.state.item(row)
+            if before >= 0:
+                members[before] -= 1
+            number = numbers.setdefault(room[at * width : (at + 1) * width], len(numbers))
+            if number == len(members):
+                members.append(0)
+            members[number] += 1
+            self.state[row] = number
+
+    def members(self, row: int) -> int:
+        """Machines in the state of one, whatever their ends and whether they are able."""
+        return self._members[self.state.item(row)]
 
     def _scale(self, cluster: cl.Cluster) -> Scale:
         terms = self.terms

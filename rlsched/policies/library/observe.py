@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,37 @@ SITUATION = {
 }
 #: Fields that do not change while machines stay what they are: rows of ``Cluster.fixed.share``.
 FIXED_SHARES = ("cpu_size", "mem_size", "gpu_size", "price", "model_share")
-_CANDIDATE_NAMES = frozenset(ft.CANDIDATE_NAMES)
+_IN_ORDER = itemgetter(*ft.GLOBAL_NAMES)
+
+
+def _rows(*names: str) -> slice:
+    """Rows of neighbouring fields in the table of features."""
+    first = ft.CANDIDATE_NAMES.index(names[0])
+    if ft.CANDIDATE_NAMES[first : first + len(names)] != names:
+        raise OurBug(f"the library and the table of features differ in {', '.join(names)}.")
+    return slice(first, first + len(names))
+
+
+_FREE, _LEFT = _rows("cpu_free", "mem_free", "gpu_free"), _rows("cpu_left", "mem_left", "gpu_left")
+_DEVICES = _rows("whole_free", "whole_left", "device_left")
+_FRAGMENTS = _rows("frag_before", "frag_after", "frag_gain")
+_SIZES = [ft.CANDIDATE_NAMES.index(name) for name in FIXED_SHARES]
+_BEST_FIT = ft.CANDIDATE_NAMES.index("best_fit")
+_DOT_PRODUCT = ft.CANDIDATE_NAMES.index("dot_product")
+_COSINE = ft.CANDIDATE_NAMES.index("cosine")
+_NORM_L2 = ft.CANDIDATE_NAMES.index("norm_l2")
+_LEAST = ft.CANDIDATE_NAMES.index("least_allocated")
+_BALANCED = ft.CANDIDATE_NAMES.index("balanced_allocation")
+_PACKING = ft.CANDIDATE_NAMES.index("gpu_packing")
+_CLUSTERING = ft.CANDIDATE_NAMES.index("gpu_clustering")
+_LIFETIME = ft.CANDIDATE_NAMES.index("lifetime")
+_LIFETIME_GAP = ft.CANDIDATE_NAMES.index("lifetime_gap")
+_RESIDENTS = ft.CANDIDATE_NAMES.index("residents")
+_EMPTY = ft.CANDIDATE_NAMES.index("empty")
+_AGE = ft.CANDIDATE_NAMES.index("age")
+_SAME_STATE = ft.CANDIDATE_NAMES.index("same_state")
+_POWER_RISE = ft.CANDIDATE_NAMES.index("power_rise")
+_PRIOR = ft.CANDIDATE_NAMES.index("prior")
 #: Keys that need not be whole.
 _SECONDS = ("waited_s", "time_s")
 #: What an assumption touches, by its first words, where that is these fields alone.
@@ -137,60 +168,59 @@ class Looker:
         """What the policy sees of a request, given the cluster and the situation."""
         memory, settings = self.memory, self.settings
         total, able = memory.scores(cluster, r)
-        n_able = int(able.sum())
+        n_able = int(np.count_nonzero(able))
         k = len(cluster) if settings.candidates == "all" else settings.candidates
         rows, equal = self._pick(cluster, total, able, k)
         assert memory.scale is not None
-        candidates = np.zeros((k, len(ft.CANDIDATE_FEATURES)), np.float32)
+        candidates, mask = np.zeros((1, k, len(ft.CANDIDATE_NAMES)), np.float32), np.zeros((1, k), np.int8)
         if rows.size:
             ahead = total[0, rows[0]] - total[0, rows]
             gain = total[-1, rows]
-            s = memory.scale
-            seen = candidate_features(cluster, rows, r, s, self.terms, equal / n_able, ahead, gain)
-            absent = seen.keys() ^ _CANDIDATE_NAMES
-            if absent:
-                raise OurBug(f"the library and the table of features differ in {', '.join(sorted(absent))}.")
-            columns = np.empty((len(ft.CANDIDATE_NAMES), rows.size))
-            for column, name in zip(columns, ft.CANDIDATE_NAMES, strict=True):
-                column[:] = seen[name]
-            candidates[: rows.size] = columns.T
-        mask = np.zeros(k, np.int8)
-        mask[: rows.size] = 1
-        world = global_features(cluster, r, self.terms, n_able, told)
-        situation = np.array([world[feature.name] for feature in ft.GLOBAL_FEATURES], np.float32)
+            seen = candidate_features(cluster, rows, r, memory.scale, self.terms, equal / n_able, ahead, gain)
+            candidates[0, : rows.size] = seen.T
+            mask[0, : rows.size] = 1
+        world = _IN_ORDER(global_features(cluster, r, self.terms, n_able, told))
         shown: dict[str, npt.NDArray[Any]] = {
-            "candidates": candidates[None],
-            "globals": situation[None],
-            "action_mask": mask[None],
+            "candidates": candidates,
+            "globals": np.array([world], np.float32),
+            "action_mask": mask,
         }
         return View(shown, rows, equal)
 
     def _pick(self, cluster: cl.Cluster, total: F64, able: npt.NDArray[np.bool_], k: int) -> tuple[I64, I64]:
         """The best few of every blend in turn, equal machines once; sorted by the prior, lowest row on ties."""
         n_blends = len(self.settings.blends)
-        rest = total[:n_blends].copy()
+        lists = list(total[:n_blends].copy())
         state, ends = self.memory.marks(cluster)
+        state_at, end_at, members = state.item, ends.item, self.memory.members
         rows: list[int] = []
         named: set[tuple[float, ...]] = set()
+        of_all = n_blends * self.settings.best
         for turn in range(k):
-            left = rest[turn % n_blends if turn < n_blends * self.settings.best else 0]
+            left = lists[turn % n_blends if turn < of_all else 0]
             at = int(left.argmax())
             # Machines equal to a named one are struck out where they are in the way, not from every blend at once.
-            while (mark := (state.item(at), ends.item(at))) in named and left.item(at) > -np.inf:
-                left[(state == state[at]) & (ends == ends[at])] = -np.inf
+            while (mark := (state_at(at), end_at(at))) in named and left.item(at) > -math.inf:
+                if members(at) == 1:
+                    left[at] = -math.inf
+                else:
+                    left[(state == mark[0]) & (ends == mark[1])] = -math.inf
                 at = int(left.argmax())
-            if left.item(at) == -np.inf:
+            if left.item(at) == -math.inf:
                 break
-            left[at] = -np.inf
+            left[at] = -math.inf
             named.add(mark)
             rows.append(at)
         if not rows:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        found = np.array(rows, np.int64)[np.lexsort((np.array(rows), -total[0, rows]))]
-        alike = state[found, None] == state
-        equal: I64 = np.count_nonzero(alike, axis=1)
-        for several in np.flatnonzero(equal > 1):
-            equal[several] = np.count_nonzero(alike[several] & (ends == ends[found[several]]) & able)
+        prior = total[0, rows].tolist()
+        rows = [row for _, row in sorted((-score, row) for score, row in zip(prior, rows, strict=True))]
+        found, equal = np.array(rows, np.int64), np.array([members(row) for row in rows], np.int64)
+        several = np.flatnonzero(equal > 1)
+        if several.size:
+            at_most = found[several, None]
+            alike = (state[at_most] == state) & (ends[at_most] == ends) & able
+            equal[several] = np.count_nonzero(alike, axis=1)
         return found, equal
 
 
@@ -206,8 +236,8 @@ def _ratio(a: Any, b: Any) -> Any:
 
 def candidate_features(
     cluster: cl.Cluster, rows: I64, r: Request, s: Scale, terms: Terms, alike: F64, ahead: F64, gain: F64
-) -> dict[str, Any]:
-    """Columns of ``candidates`` by name, for machines that can hold the request.
+) -> F64:
+    """Columns of ``candidates``, for machines that can hold the request.
 
     Parameters
     ----------
@@ -223,98 +253,97 @@ def candidate_features(
         How far the prior's best is ahead.
     gain : (C,) float64
         Gain in fragmentation, GPUs or cores.
+
+    Returns
+    -------
+    (F, C) float64
+        In the order of ``CANDIDATE_NAMES``.
     """
     m = part_of(cluster, rows)
-    i, f = m.whole, m.real
-    tasks = i[cl.TASKS]
-    out: dict[str, Any] = {
-        **_share_features(m, r),
-        **dict(
-            zip(("cpu_size", "mem_size", "gpu_size", "price", "model_share"), cluster.fixed.share[:, rows], strict=True)
-        ),
-        "residents": tasks / (tasks + ft.HALF_RESIDENTS),
-        "empty": tasks == 0,
-        "same_state": alike,
-        "power_rise": _power_rise(cluster, m, r, terms),
-        "lifetime": PLAIN_RULES["lifetime"](s, m, r) / LIFETIME_STEPS.size,
-        "lifetime_gap": _lifetime_gap(m, r, terms),
-        "age": f[cl.AGE] / (f[cl.AGE] + ft.HALF_LIFE_S),
-        "prior": 0.0 - ahead / (1.0 + ahead),
-        **_device_features(m, r),
-        **_fragment_features(m, s, gain),
-    }
-    for rule in ("gpu_packing", "gpu_clustering"):
-        out[rule] = PLAIN_RULES[rule](s, m, r) / 100 if r.gpus else 0.0
+    f, tasks = m.real, m.whole[cl.TASKS]
+    out = np.zeros((len(ft.CANDIDATE_NAMES), rows.size))
+    _share_features(m, r, out)
+    out[_SIZES] = cluster.fixed.share[:, rows]
+    np.divide(tasks, tasks + ft.HALF_RESIDENTS, out=out[_RESIDENTS])
+    out[_EMPTY] = tasks == 0
+    out[_SAME_STATE] = alike
+    _life_features(m, r, terms, out)
+    np.divide(f[cl.AGE], f[cl.AGE] + ft.HALF_LIFE_S, out=out[_AGE])
+    np.subtract(0.0, ahead / (1.0 + ahead), out=out[_PRIOR])
+    if cluster.curve_kind.size:
+        out[_POWER_RISE] = _power_rise(cluster, m, r, terms)
+    if m.device.shape[1]:
+        out[_DEVICES] = _device_features(m, r)
+    if s.frag != "none":
+        _fragment_features(m, s, gain, out)
+    if r.gpus:
+        for at, rule in ((_PACKING, "gpu_packing"), (_CLUSTERING, "gpu_clustering")):
+            out[at] = PLAIN_RULES[rule](s, m, r) / 100
     return out
 
 
-def _share_features(m: Part, r: Request) -> dict[str, Any]:
+def _share_features(m: Part, r: Request, out: F64) -> None:
     """Shares free before and after, and the rules that compare them with what is asked for."""
     i, inv = m.whole, m.real[cl.INV_CPU : cl.INV_GPU + 1]
     amount = (r.cpu, r.mem, r.gpus * r.mgpu)
     need = np.array(amount)[:, None]
-    room = i[: cl.GPU + 1]
-    rest = room - need
-    asked, free, left = need * inv, room * inv, rest * inv  # (3, R); amounts times reciprocals, as compiled
-    add = np.add.reduce  # over the three rows, one after the other
-    dot = add(asked * free)
-    length = np.sqrt(add(asked * asked) * add(free * free))
+    rest = i[: cl.GPU + 1] - need
+    # (3, R) each; amounts times reciprocals, as compiled
+    asked = need * inv
+    free = np.multiply(i[: cl.GPU + 1], inv, out=out[_FREE])
+    left = np.multiply(rest, inv, out=out[_LEFT])
+    products = np.empty((4, *asked.shape))
+    np.multiply(asked, free, out=products[0])
+    np.multiply(asked, asked, out=products[1])
+    np.multiply(free, free, out=products[2])
     apart = free - asked
+    np.multiply(apart, apart, out=products[3])
+    dot, asked_2, free_2, apart_2 = np.add.reduce(products, axis=1)  # over CPU, memory, GPU, one after the other
+    length = np.sqrt(asked_2 * free_2)
     tight = [row for row, wanted in enumerate(amount) if wanted > 0]
+    np.negative(np.minimum.reduce(left[tight]), out=out[_BEST_FIT])
+    np.divide(dot, 3, out=out[_DOT_PRODUCT])
+    np.divide(apart_2, -3, out=out[_NORM_L2])
+    np.divide(dot, length, out=out[_COSINE], where=length > 0)
     capacity = i[cl.CAP_CPU : cl.CAP_MEM + 1]
     percent = rest[:2] * 100 // np.maximum(capacity, 1)
+    np.divide((percent[0] + percent[1]) // 2, 100, out=out[_LEAST])
     used = (capacity - rest[:2]) * inv[:2]
-    return {
-        **dict(zip(("cpu_free", "mem_free", "gpu_free"), free, strict=True)),
-        **dict(zip(("cpu_left", "mem_left", "gpu_left"), left, strict=True)),
-        "best_fit": -np.minimum.reduce(left[tight]),
-        "dot_product": dot / 3,
-        "norm_l2": -add(apart * apart) / 3,
-        "cosine": np.divide(dot, length, out=np.zeros(dot.shape), where=length > 0),
-        "least_allocated": (percent[0] + percent[1]) // 2 / 100,
-        "balanced_allocation": np.floor((1.0 - np.abs(used[0] - used[1]) / 2.0) * 100.0) / 100,
-    }
+    np.divide(np.floor((1.0 - np.abs(used[0] - used[1]) / 2.0) * 100.0), 100, out=out[_BALANCED])
 
 
-def _device_features(m: Part, r: Request) -> dict[str, Any]:
-    n = m.whole[cl.GPUS]
-    names = ("whole_free", "whole_left", "device_left")
-    if m.device.shape[1] == 0:
-        return dict.fromkeys(names, 0.0)
-    bits = pick_devices(m.device, r.gpus, r.mgpu) if r.gpus else np.zeros(m.device.shape, bool)
-    free = m.device == 1000
-    least = np.where(bits, m.device - r.mgpu, 1000).min(axis=1) / 1000 if r.gpus else np.zeros(len(n))
-    values = (_ratio(free.sum(axis=1), n), _ratio((free & ~bits).sum(axis=1), n), np.where(n > 0, least, 0.0))
-    return dict(zip(names, values, strict=True))
-
-
-def _fragment_features(m: Part, s: Scale, gain: F64) -> dict[str, Any]:
-    if s.frag == "none":
-        return dict.fromkeys(("frag_before", "frag_after", "frag_gain"), 0.0)
-    inv = m.real[cl.INV_GPU if s.frag == "gpu" else cl.INV_CPU]
-    before = m.real[cl.FRAG]
-    after = np.maximum(0.0, before - gain * 1000.0)  # the difference can be -1e-13 where it is 0
-    return {
-        "frag_before": before * inv,
-        "frag_after": after * inv,
-        "frag_gain": (before - after) * inv,
-    }
-
-
-def _lifetime_gap(m: Part, r: Request, terms: Terms) -> Any:
-    if not terms.residents:
-        return 0.0
+def _life_features(m: Part, r: Request, terms: Terms, out: F64) -> None:
+    """By how much, and by how many steps, the request outlives the machine's tasks."""
     exit_s = m.real[cl.EXIT]
     left = -exit_s if terms.lifetime == "unknown" else np.maximum(exit_s, 0.0)
     others = np.where(m.whole[cl.TASKS] > 0, left, 0.0)
-    both = r.life_s + others
-    return _ratio(r.life_s - others, both)
+    apart = r.life_s - others
+    # As the rule has it: a step is passed only beyond it.
+    np.divide(np.searchsorted(LIFETIME_STEPS, apart, side="left"), -float(LIFETIME_STEPS.size), out=out[_LIFETIME])
+    if terms.residents:
+        out[_LIFETIME_GAP] = _ratio(apart, r.life_s + others)
+
+
+def _device_features(m: Part, r: Request) -> tuple[Any, Any, Any]:
+    """``whole_free``, ``whole_left`` and ``device_left``."""
+    n = m.whole[cl.GPUS]
+    bits = pick_devices(m.device, r.gpus, r.mgpu) if r.gpus else np.zeros(m.device.shape, bool)
+    free = m.device == 1000
+    least = np.where(bits, m.device - r.mgpu, 1000).min(axis=1) / 1000 if r.gpus else np.zeros(len(n))
+    return _ratio(free.sum(axis=1), n), _ratio((free & ~bits).sum(axis=1), n), np.where(n > 0, least, 0.0)
+
+
+def _fragment_features(m: Part, s: Scale, gain: F64, out: F64) -> None:
+    inv = m.real[cl.INV_GPU if s.frag == "gpu" else cl.INV_CPU]
+    before = m.real[cl.FRAG]
+    after = np.maximum(0.0, before - gain * 1000.0)  # the difference can be -1e-13 where it is 0
+    np.multiply(before, inv, out=out[_FRAGMENTS.start])
+    np.multiply(after, inv, out=out[_FRAGMENTS.start + 1])
+    np.multiply(before - after, inv, out=out[_FRAGMENTS.start + 2])
 
 
 def _power_rise(cluster: cl.Cluster, m: Part, r: Request, terms: Terms) -> Any:
     i, f = m.whole, m.real
-    if not cluster.curve_kind.size:
-        return 0.0
     out = np.zeros(i.shape[1])
     used = (i[cl.CAP_CPU] - i[cl.CPU]) * f[cl.INV_PHYSICAL]
     after = (i[cl.CAP_CPU] - i[cl.CPU] + r.cpu) * f[cl.INV_PHYSICAL]

@@ -49,8 +49,9 @@ def snapshot(world: World, state: State, n: int = 0) -> tuple[dict[str, Any], di
     whole, real = a.machine_i[n, :, :size], a.machine_f[n, :, :size]
     occupied = whole[st.M_TASKS] > 0
     ages = world.options.lifetime == "unknown"
-    with np.errstate(invalid="ignore"):
-        end = np.where(occupied & np.isfinite(real[st.M_EXIT]), real[st.M_EXIT] - now, np.nan)
+    with np.errstate(invalid="ignore"):  # where ends are not kept, tasks end now; empty machines have none
+        end = np.where(np.isfinite(real[st.M_EXIT]), real[st.M_EXIT] - now, 0.0)
+    end = np.where(occupied, end, np.nan)
     machines: dict[str, Any] = {
         "machine_id": fleet.machine_id,
         "cpu_mcore": fleet.cpu_mcore,

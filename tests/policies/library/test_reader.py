@@ -20,7 +20,7 @@ CHANGES = [
     {"gpu_free_mgpu": np.array([[300, 0, -1, -1], [1000] * 4, [-1] * 4, [1000] * 4])},
     {"up": [True, True, True, True]},
     {"tasks": [2, 1, 5, 0]},
-    {"tasks": [2, 0, 0, 0], "busy_for_s": [7.0, np.nan, np.nan, np.nan]},
+    {"tasks": [2, 0, 0, 0], "busy_for_s": [7.0, 1.0, 3.0, 2.0]},
     {"in_use_s": [1.0, 0.0, 2.0, 0.0]},
     {"gpu_kinds": np.array([[1, 1, 0, 0, 0], [0] * 5, [0] * 5, [0] * 5])},
     {"machine_id": ["a", "b", "c", "d"]},
@@ -44,6 +44,7 @@ def same(a: Cluster, b: Cluster) -> None:
 @pytest.mark.parametrize("lifetime", ["known", "unknown"])
 def test_what_changed_is_read_as_it_would_be_afresh(machines: dict[str, Any], without: tuple, lifetime: str) -> None:
     terms, reader = Terms(lifetime=lifetime), Reader()
+    machines["busy_for_s"] = np.array([600.0, 5.0, 60.0, 1.0])  # known of all: which have tasks changes
     frame = {name: column for name, column in machines.items() if name not in without}
     for change in [{}, {}, *CHANGES, {}, *CHANGES[::-1]]:
         frame = {**frame, **{name: np.asarray(one) for name, one in change.items() if name not in without}}
