@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from rlsched.assets import asset_roots, find_asset
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
+from rlsched.envs.scaling_spot import SpotSpec, read_spot
 from rlsched.errors import SpecError, did_you_mean
 from rlsched.sim.scaling.options import InstanceType, ScalingOptions, Service
 from rlsched.sim.scaling.world import Window, World
@@ -105,6 +106,8 @@ class ScalingCard(Spec):
     types : list of InstanceType
     service : Service
     simulation : ScalingOptions
+    spot : SpotSpec, optional
+        Measured prices of spot markets; for demand of one clock.
     scaling : ScalingSettings
     """
 
@@ -116,6 +119,7 @@ class ScalingCard(Spec):
     types: tuple[InstanceType, ...]
     service: Service = Field(default_factory=Service)
     simulation: ScalingOptions = Field(default_factory=ScalingOptions)
+    spot: SpotSpec | None = None
     scaling: ScalingSettings = Field(default_factory=ScalingSettings)
 
     @model_validator(mode="after")
@@ -159,7 +163,17 @@ def build_scaling(spec: ScalingCard, path: Path) -> ScalingProblem:
     """
     stretches, limits = read_stretches(spec.demand, path)
     demand = side_by_side(stretches)
-    world = World.build(demand, spec.types, spec.service, spec.simulation)
+    if spec.spot is not None and len(stretches) > 1:
+        raise SpecError(f"{path}: the parts of {spec.demand.source!r} follow no common clock to lay spot prices on.")
+    spot = None if spec.spot is None else read_spot(spec.spot, spec.types, demand)
+    world = World.build(
+        demand,
+        spec.types,
+        spec.service,
+        spec.simulation,
+        spot_price_per_h=None if spot is None else spot.price_per_h,
+        spot_available=None if spot is None else spot.available,
+    )
     if spec.forecast is not None:
         world = _forecast(world, demand, spec.forecast)
     return ScalingProblem(world, cut_windows(world, spec.windows, limits))

@@ -30,6 +30,7 @@ from rlsched.evaluate.scaling_partings import scaling_partings
 from rlsched.evaluate.scaling_timeline import scaling_timeline
 from rlsched.policies.scaling import ScalingPolicy, family, find_scaling
 from rlsched.policies.scaling.learned import LearnedScaling, is_learned, load_scaling
+from rlsched.policies.scaling.policy import member
 from rlsched.policies.tuning import Tuned, tune
 from rlsched.rng import stream_seed
 from rlsched.sim.scaling.world import Window, World
@@ -92,7 +93,7 @@ class ScalingProblem:
 
     def score(self, family: str, values: Mapping[str, float], split: str) -> float:
         """Mean of the metric over the windows of a split, with the first seed of interruptions."""
-        sums = simulate(self.world, self.windows[split], ScalingPolicy(family, values), 0)
+        sums = simulate(self.world, self.windows[split], member(family, values), 0)
         of: Any = METRICS[self.metric].read
         return float(np.mean([of(one) for one in sums]))
 
@@ -322,7 +323,7 @@ def hindsight(spec: ScalingExperiment, inputs: ScalingInputs, say: Progress, kee
             found = search(spec, rule, problem, (spec.split, spec.split), lambda _text, _share: None)
             return {name: float(value) for name, value in found.best.values.items()}
 
-        policy = ScalingPolicy(rule, keep(f"hindsight {rule}", look), name=HINDSIGHT + rule)
+        policy = member(rule, keep(f"hindsight {rule}", look), HINDSIGHT + rule)
         out.append(Contestant(policy.name, policy))
     return out
 
@@ -332,7 +333,7 @@ def search(
 ) -> Tuned:
     """Tune one rule with the card's budget; without a ``[tune]`` table, with its defaults."""
     budget, keep, seed = (200, 10, 0) if spec.tune is None else (spec.tune.budget, spec.tune.keep, spec.tune.seed)
-    return tune(family(rule), problem, split, budget=budget, keep=keep, seed=seed, progress=say)
+    return tune(family(rule, problem.world), problem, split, budget=budget, keep=keep, seed=seed, progress=say)
 
 
 def draws_numbers(world: World) -> bool:
@@ -395,7 +396,7 @@ def describe(contestant: Contestant) -> dict[str, Any]:
     out: dict[str, Any] = {
         "name": contestant.name,
         "policy": policy.text,
-        "params": dict(policy.values),
+        "params": policy.numbers,
         "doc": policy.table.doc,
         "source": policy.table.source,
     }
@@ -448,16 +449,14 @@ def run_tune(
 
         found = search(spec, rule, problem, ("train", "validation"), say)
         families[rule] = {
-            "policy": ScalingPolicy(rule, found.best.values).text,
+            "policy": member(rule, found.best.values).text,
             "validation_score": found.best.score,
             "train_score": found.train_score,
             "default_train_score": found.tried[0].score,
             "tried": len(found.tried),
             "looks": len(found.finalists),
             "at_edge": ", ".join(found.at_edge),
-            "finalists": [
-                f"{ScalingPolicy(rule, one.values).text} {one.score:.6g}" for one in found.finalists[:LISTED]
-            ],
+            "finalists": [f"{member(rule, one.values).text} {one.score:.6g}" for one in found.finalists[:LISTED]],
         }
     sign = 1.0 if problem.better == "down" else -1.0
     best = min(families.values(), key=lambda one: sign * one["validation_score"])

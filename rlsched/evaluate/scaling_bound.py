@@ -126,8 +126,9 @@ def lp_bound(world: World, row: int, lo: int, hi: int) -> Bound:
     **The programme.** For every pool (type and market) the instances of each age while they boot and those
     that serve, as real numbers: at most those one interval younger in the interval before, orders at age 0.
     Work of interval t that is still unserved after interval ``t + j`` falls in j; what is served in an
-    interval fits into the capacity of all that serve. The cost is the simulator's: price of what is
-    billed, starts, penalty of work unserved after the deadline, and of work that waits.
+    interval fits into the capacity of all that serve. A spot instance costs the price of its interval, and there are
+    at most as many as the market has then: none while it is closed. The cost is the simulator's: price of
+    what is billed, starts, penalty of work unserved after the deadline, and of work that waits.
 
     **Nobody is below it.** The counts and the work of any run satisfy all this: instances that stop, are
     cancelled or interrupted only make the inequalities strict. So the run is a point of the programme,

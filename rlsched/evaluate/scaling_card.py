@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from rlsched.envs.scaling_spot import SpotSpec
 from rlsched.errors import PolicyError, did_you_mean
 from rlsched.evaluate.experiment import BootstrapSpec, Option, ReferencesSpec, SplitsSpec, _duration, _listed, _seeds
 from rlsched.evaluate.other_problem import not_of
@@ -222,6 +223,8 @@ class ScalingExperiment(Spec):
     types : list of InstanceType
         The first is what rules buy unless they say otherwise.
     simulation : ScalingOptions
+    spot : SpotSpec, optional
+        Measured prices of spot markets. Of the dataset's files every one counts as read.
     splits : SplitsSpec, optional
         By default those of the dataset's card.
     split : {"train", "validation", "test"}
@@ -244,6 +247,7 @@ class ScalingExperiment(Spec):
     types: tuple[InstanceType, ...]
     service: Service = Field(default_factory=Service)
     simulation: ScalingOptions = Field(default_factory=ScalingOptions)
+    spot: SpotSpec | None = None
     windows: ScalingWindowsSpec
     forecast: ForecastSpec | None = None
     splits: SplitsSpec | None = None
@@ -313,7 +317,7 @@ class ScalingExperiment(Spec):
     def problem_sha256(self) -> str:
         """Of everything that makes the problem: what a tuned policy has to have been tuned on."""
         parts = {"data", "types", "service", "simulation", "windows", "forecast", "splits", "main_metric"}
-        held = self.model_dump(mode="json", include=parts)
+        held = self.model_dump(mode="json", include=parts | ({"spot"} if self.spot is not None else set()))
         return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
     @property

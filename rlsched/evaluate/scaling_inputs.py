@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlsched import assets
+from rlsched.envs.scaling_spot import SpotMarkets, read_spot
 from rlsched.errors import SpecError
 from rlsched.evaluate.scaling_card import ScalingDataSpec, ScalingExperiment
 from rlsched.policies.scaling.forecasts import PooledAr
@@ -37,12 +38,15 @@ class ScalingInputs:
         Split → windows.
     sources : tuple of dict
         For provenance: role, name, part, SHA-256 by file name.
+    spot : SpotMarkets, optional
+        Where the card names markets.
     """
 
     spec: ScalingExperiment
     demand: Demand
     windows: dict[str, tuple[Window, ...]]
     sources: tuple[dict[str, Any], ...]
+    spot: SpotMarkets | None = None
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -52,7 +56,15 @@ class ScalingInputs:
     @cached_property
     def world(self) -> World:
         """Demand, services, types and forecasts together."""
-        world = World.build(self.demand, self.spec.types, self.spec.service, self.spec.simulation)
+        spot = self.spot
+        world = World.build(
+            self.demand,
+            self.spec.types,
+            self.spec.service,
+            self.spec.simulation,
+            spot_price_per_h=None if spot is None else spot.price_per_h,
+            spot_available=None if spot is None else spot.available,
+        )
         made = self.forecaster
         if made is None:
             return world
@@ -97,6 +109,8 @@ def read_inputs(spec: ScalingExperiment, data_root: str | Path | None = None) ->
     if split is not None and split.by == "day":
         if spec.splits is not None or data.part is not None:
             raise SpecError(f"{data.trace} is split by day, in its own card: leave splits and data.part out.")
+        if spec.spot is not None:
+            raise SpecError(f"{data.trace} is split by day: its days follow no common clock to lay spot prices on.")
         return _by_day(spec, split, data_root)
     return _by_time(spec, split, data_root)
 
@@ -159,7 +173,10 @@ def _by_time(spec: ScalingExperiment, split: Split | None, data_root: str | Path
     windows = {name: _cut(spec, demand, name, *stretches[name]) for name in SPLITS}
     files = {Path(path).name: sha for path, sha in read.meta.get("files", {}).items()}
     source = {"role": "demand", "name": spec.data.trace, "part": read.meta["part"], "files": files}
-    return ScalingInputs(spec, demand, windows, (source,))
+    if spec.spot is None:
+        return ScalingInputs(spec, demand, windows, (source,))
+    spot = read_spot(spec.spot, spec.types, demand, data_root)
+    return ScalingInputs(spec, demand, windows, (source, spot.source), spot)
 
 
 def demand_of(data: ScalingDataSpec, read: Columns) -> Demand:

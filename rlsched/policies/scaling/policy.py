@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rlsched.errors import PolicyError, did_you_mean
 from rlsched.policies.tuning import Family
-from rlsched.sim.scaling.rules.table import RULES, Rule
+from rlsched.sim.scaling.rules.table import RULES, Parameter, Rule
 
 if TYPE_CHECKING:
     from rlsched.sim.scaling.simulate import RuleChoice
+    from rlsched.sim.scaling.world import World
 
-_BUYS = ("spot_share", "kind")
+#: What a policy buys, beside the parameters of its rule.
+_BUYS = ("spot_share", "kind", "fallback")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class ScalingPolicy:
         Share of the instances bought on the spot market, 0..1.
     kind : int
         Instance type that is bought.
+    fallback : bool
+        Buy on demand what the spot market did not have in the interval before; see
+        ``rlsched.sim.scaling.simulate.RuleChoice``.
     name : str
         What it is called; its text by default.
     """
@@ -40,6 +45,7 @@ class ScalingPolicy:
     params: Mapping[str, float] = field(default_factory=dict)
     spot_share: float = 0.0
     kind: int = 0
+    fallback: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -67,7 +73,7 @@ class ScalingPolicy:
     def text(self) -> str:
         """What :func:`parse_scaling` reads back: the rule, and what differs from its defaults."""
         parts = [f"{key}={_short(value)}" for key, value in self.values.items() if value != self._defaults[key]]
-        parts += [f"{key}={_short(value)}" for key in _BUYS if (value := float(getattr(self, key))) != 0.0]
+        parts += [f"{key}={_short(value)}" for key, value in self.numbers.items() if key in _BUYS]
         return self.rule + (":" + ",".join(parts) if parts else "")
 
     @property
@@ -81,6 +87,12 @@ class ScalingPolicy:
         return {**self._defaults, **self.params}
 
     @property
+    def numbers(self) -> dict[str, float]:
+        """Every parameter, and what it buys where that is not the first type on demand."""
+        bought = {key: float(getattr(self, key)) for key in _BUYS}
+        return {**self.values, **{key: value for key, value in bought.items() if value}}
+
+    @property
     def _defaults(self) -> dict[str, float]:
         return {one.name: one.default for one in self.table.parameters}
 
@@ -89,22 +101,51 @@ class ScalingPolicy:
         from rlsched.sim.scaling.simulate import RuleChoice
 
         number = list(RULES).index(self.rule)
-        return RuleChoice(number, tuple(self.values.values()), self.kind, self.spot_share)
+        return RuleChoice(number, tuple(self.values.values()), self.kind, self.spot_share, self.fallback)
 
 
 #: Name → policy with the numbers of its source, in the order of the documentation.
 POLICIES: dict[str, ScalingPolicy] = {name: ScalingPolicy(name, name=name) for name in RULES}
 
 
-def family(rule: str) -> Family:
+def family(rule: str, world: World | None = None) -> Family:
     """The tunable family of a rule.
+
+    Parameters
+    ----------
+    rule : str
+    world : World, optional
+        Where it has several types, which is bought is tuned too; where every type is sold on a spot
+        market, the share bought there, and whether a closed market is left, are.
 
     Raises
     ------
     PolicyError
         When there is no such rule.
     """
-    return Family(rule, find_scaling(rule).table.parameters)
+    return Family(rule, (*find_scaling(rule).table.parameters, *_bought(world)))
+
+
+def _bought(world: World | None) -> tuple[Parameter, ...]:
+    if world is None:
+        return ()
+    many = len(world.types)
+    kinds = (Parameter("kind", 0, 0, many - 1, "whole", "instance type"),) if many > 1 else ()
+    if len(world.pools) < 2 * many:
+        return kinds
+    share = Parameter("spot_share", 0.0, 0.0, 1.0, doc="share on the spot market")
+    return (*kinds, share, Parameter("fallback", 0, 0, 1, "whole", "leave a closed market"))
+
+
+def member(rule: str, values: Mapping[str, float], name: str = "") -> ScalingPolicy:
+    """The member of a rule's family with these numbers, what it buys among them."""
+    own = {key: value for key, value in values.items() if key not in _BUYS}
+    share, kind, fallback = (float(values.get(key, 0.0)) for key in _BUYS)
+    if not kind.is_integer():
+        raise PolicyError(f"policy {rule!r}: kind must be a whole number: got {kind:g}.")
+    if fallback not in (0.0, 1.0):
+        raise PolicyError(f"policy {rule!r}: fallback must be 0 or 1: got {fallback:g}.")
+    return ScalingPolicy(rule, own, share, int(kind), bool(fallback), name)
 
 
 def find_scaling(name: str) -> ScalingPolicy:
@@ -113,7 +154,7 @@ def find_scaling(name: str) -> ScalingPolicy:
     Parameters
     ----------
     name : str
-        ``RULE`` or ``RULE:PARAMETER=NUMBER,...``; ``spot_share`` and ``kind`` may be among them.
+        ``RULE`` or ``RULE:PARAMETER=NUMBER,...``; ``spot_share``, ``kind`` and ``fallback`` may be among them.
 
     Raises
     ------
@@ -142,11 +183,7 @@ def parse_scaling(text: str) -> ScalingPolicy:
             values[key] = float(value)
         except ValueError:
             raise PolicyError(f"policy {text!r}: {key} must be a number: got {value!r}.") from None
-    kind = values.pop("kind", 0.0)
-    if kind != int(kind):
-        raise PolicyError(f"policy {text!r}: kind must be a whole number: got {kind}.")
-    policy = ScalingPolicy(rule.strip(), {}, values.pop("spot_share", 0.0), int(kind))
-    return replace(policy, params=values)
+    return member(rule.strip(), values)
 
 
 def _short(value: float) -> str:

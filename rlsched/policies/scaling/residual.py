@@ -39,7 +39,7 @@ class Residual:
     Raises
     ------
     PolicyError
-        When a parameter is not known, or a reach is not > 0 and finite.
+        When a parameter is not known, or a reach is not > 0 and finite; for a base that leaves closed markets.
     """
 
     base: ScalingPolicy
@@ -48,6 +48,11 @@ class Residual:
 
     def __post_init__(self) -> None:
         names = list(self.base.values)
+        if self.base.fallback:
+            raise PolicyError(
+                f"an agent cannot begin at {self.base.text!r}: a base that leaves a closed market (fallback=1) is not "
+                "supported. Name a base with fallback=0."
+            )
         if not self.reach:
             raise PolicyError(f"name at least one parameter of {self.base.rule!r} that moves: {', '.join(names)}.")
         for name, far in self.reach.items():

@@ -71,9 +71,34 @@ def view_of(w: WorldCode, s: StateCode, n: int, service: int, kind: int, booting
     )
 
 
+@apart
+def on_demand_of(w: WorldCode, s: StateCode, n: int, service: int, kind: int, total: int, spot: int) -> int:
+    """Instances on demand beside ``spot`` ones where a closed market is left; as the reference's ``decision_of``."""
+    boot, high = w.type_i[kind, wd.T_BOOT], w.service_i[s.rows[n, service], wd.S_MAX]
+    alive = s.alive[n, service]
+    kept, serving = 0, 0
+    for p in range(w.pool.shape[0]):
+        if w.pool[p, 0] == kind:
+            for age in range(alive.shape[1]):
+                if w.pool[p, 1] == wd.ON_DEMAND:
+                    kept += alive[p, age]
+                elif age >= boot:
+                    serving += alive[p, age]
+    return int(min(max(total - spot, min(kept, total - serving)), high - spot))
+
+
 @bare_njit
 def drive(
-    w: WorldCode, s: StateCode, rule: I64, params: F64, kind: I64, spot_share: F64, steps: int, booting: I64, log: F64
+    w: WorldCode,
+    s: StateCode,
+    rule: I64,
+    params: F64,
+    kind: I64,
+    spot_share: F64,
+    fallback: I64,
+    steps: int,
+    booting: I64,
+    log: F64,
 ) -> int:
     """Let a rule decide for every service of every copy, interval by interval.
 
@@ -87,6 +112,8 @@ def drive(
         Type that the rule buys.
     spot_share : (N,) float64
         Share of the instances on the spot market, rounded half up to whole instances.
+    fallback : (N,) int64
+        1: leave a market that was closed; see ``RuleChoice``.
     steps : int
         At most so many intervals; a window that ends stops earlier.
     booting : (B,) int64
@@ -113,7 +140,13 @@ def drive(
                 if held != up:
                     s.sums[n, service, st.M_HELD] += 1.0
                 spot = math.floor(spot_share[n] * held + 0.5)
-                step_service(w, s, n, service, kind[n], held - spot, spot)
+                on_demand = held - spot
+                if fallback[n] > 0:
+                    t = s.clock[n, st.C_T]
+                    room = w.spot_available[kind[n], t - 1 if t > 0 else 0]
+                    spot = min(spot, math.floor(min(room, float(held))))
+                    on_demand = on_demand_of(w, s, n, service, kind[n], held, spot)
+                step_service(w, s, n, service, kind[n], on_demand, spot)
             finish_step(w, s, n)
             if done < log.shape[1]:
                 for service in range(s.rows.shape[1]):

@@ -404,9 +404,20 @@ def view(world: World, state: State, n: int, service: int, kind: int = 0) -> Vie
 
 
 def decision_of(
-    w: WorldCode, s: StateCode, n: int, service: int, wanted: float, kind: int, spot_share: float
+    w: WorldCode,
+    s: StateCode,
+    n: int,
+    service: int,
+    wanted: float,
+    kind: int,
+    spot_share: float,
+    fallback: bool = False,
 ) -> Decision:
     """Make a decision of a rule's answer: round up, hold within the limits (counted), split the markets.
+
+    With ``fallback`` no more spot instances are wanted than the market had in the interval before, the
+    others on demand; and instances on demand stay until the spot ones that replace them serve, as far
+    as ``max_instances`` allows.
 
     Raises
     ------
@@ -421,4 +432,16 @@ def decision_of(
     s.sums[n, service, st.M_HELD] += float(held != math.ceil(wanted))
     total = int(held)
     spot = math.floor(spot_share * total + 0.5)
-    return kind, total - spot, spot
+    if not fallback:
+        return kind, total - spot, spot
+    t = int(s.clock[n, st.C_T])
+    spot = min(spot, math.floor(min(float(w.spot_available[kind, max(t - 1, 0)]), float(total))))
+    boot = int(w.type_i[kind, wd.T_BOOT])
+    kept = 0
+    for p, (k, market) in enumerate(w.pool):
+        if k == kind and market == wd.ON_DEMAND:
+            kept = int(s.alive[n, service, p].sum())
+    for p, (k, market) in enumerate(w.pool):
+        if k == kind and market == wd.SPOT:
+            kept = min(kept, total - int(s.alive[n, service, p, boot:].sum()))
+    return kind, min(max(total - spot, kept), high - spot), spot

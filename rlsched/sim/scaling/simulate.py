@@ -33,12 +33,16 @@ class RuleChoice:
         Instance type.
     spot_share : float
         Share of the instances bought on the spot market, rounded half up to whole instances.
+    fallback : bool
+        Want no more spot instances than the market had in the interval before, and the others on
+        demand; let go of instances on demand only when the spot ones that replace them serve.
     """
 
     rule: int
     params: tuple[float, ...]
     kind: int = 0
     spot_share: float = 0.0
+    fallback: bool = False
 
 
 def step(world: World, state: State, decisions: I64, cost: F64 | None = None) -> F64:
@@ -152,6 +156,7 @@ def run(
         params,
         np.array([choice.kind for choice in choices], np.int64),
         np.array([choice.spot_share for choice in choices], np.float64),
+        np.array([choice.fallback for choice in choices], np.int64),
         longest,
         np.zeros(n_booting_slots(world), np.int64),
         kept,

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from rlsched.errors import PolicyError, SpecError
+from rlsched.observe.scaling_fields import ScalingObservation
 from rlsched.policies.scaling import POLICIES, ScalingPolicy, family, find_scaling
 from rlsched.policies.scaling.forecasts import pooled_ar
+from rlsched.policies.scaling.policy import member
+from rlsched.policies.scaling.residual import Residual
+from rlsched.sim.scaling.options import InstanceType, Service
 from rlsched.sim.scaling.rules.table import RULES
+from rlsched.sim.scaling.world import World
+from rlsched.traces.columns import Demand
 
 
 def test_every_rule_is_a_policy_with_the_numbers_of_its_source():
@@ -39,6 +45,7 @@ def test_a_policy_reads_back_from_its_text():
         ("hpa:target=nan", "target must be finite"),
         ("hpa:spot_share=2", r"spot_share must lie in \[0, 1\]: got 2"),
         ("hpa:kind=0.5", "kind must be a whole number"),
+        ("hpa:fallback=0.5", "fallback must be 0 or 1: got 0.5"),
         ("hpa:kind=-1", "kind must be the number of an instance type"),
     ],
 )
@@ -50,6 +57,26 @@ def test_a_wrong_text_says_what_is_wrong(text, message):
 def test_a_family_has_the_parameters_of_its_rule_and_fixed_ones_are_not_tuned():
     names = [one.name for one in family("hpa").free]
     assert names == ["target", "tolerance", "down_window_s"]
+
+
+def test_what_is_bought_is_tuned_where_there_is_a_choice():
+    demand = Demand(np.array(["a"], object), 0, 300, np.ones((1, 4)), "cores")
+    one, two = InstanceType(name="one"), InstanceType(name="two")
+    sold = [kind.model_copy(update={"spot_price_per_h": 0.1}) for kind in (one, two)]
+    free = {
+        len(kinds) * 10 + len(World.build(demand, kinds, Service()).pools): [
+            parameter.name for parameter in family("keda", World.build(demand, kinds, Service())).free
+        ][2:]
+        for kinds in ([one], [one, two], sold, [one, sold[1]])
+    }
+    assert free == {11: [], 22: ["kind"], 24: ["kind", "spot_share", "fallback"], 23: ["kind"]}
+    bought = member("keda", {"target": 0.5, "kind": 1.0, "spot_share": 0.25, "fallback": 1.0}, "mine")
+    assert bought.text == "keda:target=0.5,spot_share=0.25,kind=1,fallback=1"
+    assert find_scaling(bought.text).choice() == bought.choice()
+    assert bought.choice().fallback
+    assert bought.numbers["kind"] == 1.0
+    with pytest.raises(PolicyError, match=r"leaves a closed market \(fallback=1\) is not supported"):
+        Residual(bought, {"target": 0.1}, ScalingObservation())
 
 
 def test_naming_a_policy_loads_no_compiler():

@@ -63,13 +63,14 @@ def test_a_compiled_run_equals_the_rule_asked_on_the_reference(data: st.DataObje
     kind = data.draw(st.integers(0, len(world.types) - 1))
     share = data.draw(st.floats(0, 1)) if (kind, 1) in world.pools else 0.0
     window = data.draw(windows(world, data.draw(st.integers(1, 2))))
-    compiled, _ = simulate.run(world, [window], [simulate.RuleChoice(number, params, kind, share)], [5])
+    fallback = data.draw(st.booleans())
+    compiled, _ = simulate.run(world, [window], [simulate.RuleChoice(number, params, kind, share, fallback)], [5])
     plain = State.new(world, [window], [5])
     while not plain.done[0]:
         chosen = []
         for service in range(plain.n_services):
             view = reference.view(world, plain, 0, service, kind)
             answer = wanted(number, view, np.array(params), plain.code.memory[0, service])
-            chosen.append(reference.decision_of(world.code, plain.code, 0, service, answer, kind, share))
+            chosen.append(reference.decision_of(world.code, plain.code, 0, service, answer, kind, share, fallback))
         reference.step(world, plain, 0, chosen)
     assert compiled.same_as(plain)
