@@ -88,7 +88,7 @@ class LearnedPolicy(LearnedDoor):
 
     def logits(self, observation: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Score of every candidate, (N, K) float32; masked ones are far below all others."""
-        logits: npt.NDArray[np.float32] = self._ask(observation)[1]
+        logits: npt.NDArray[np.float32] = self._ask(observation, ["logits"])[-1]
         return logits
 
     def act(self, observation: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
@@ -109,7 +109,7 @@ class LearnedPolicy(LearnedDoor):
         PolicyError
             When the network's answer is not a number.
         """
-        action: npt.NDArray[np.int64] = self._ask(observation)[0]
+        action: npt.NDArray[np.int64] = self._ask(observation, list(OUTPUTS))[0]
         return action
 
     def run(self, world: World, state: State, progress: Callable[[int], None] | None = None) -> None:
@@ -141,13 +141,13 @@ class LearnedPolicy(LearnedDoor):
             )
         run_greedy(world, state, self.settings, self.act, progress)
 
-    def _ask(self, observation: dict[str, npt.NDArray[Any]]) -> list[Any]:
+    def _ask(self, observation: dict[str, npt.NDArray[Any]], outputs: list[str]) -> list[Any]:
         feed = {}
         for name in INPUTS:
             shown, read = observation[name], self._columns.get(name)
             feed[name] = np.ascontiguousarray(shown) if read is None else np.take(shown, read, axis=-1)
-        answer: list[Any] = self._session.run(list(OUTPUTS), feed)
-        if not np.isfinite(answer[1]).all():
+        answer: list[Any] = self._session.run(outputs, feed)
+        if not np.isfinite(answer[-1]).all():  # logits are the last
             raise PolicyError(
                 f"policy {self.name!r} answered a score that is not a number: its weights are broken. Train it again."
             )

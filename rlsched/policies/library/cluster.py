@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import PolicyError
+from rlsched.observe.features import CANDIDATE_NAMES
 from rlsched.policies.library.frame import COLUMNS as COLUMNS
 from rlsched.policies.library.frame import Table, columns_of
 from rlsched.policies.library.terms import Terms
@@ -28,8 +29,8 @@ F64 = npt.NDArray[np.float64]
 N_WHOLE = KIND + 5
 INV_CPU, INV_MEM, INV_GPU, INV_PHYSICAL, PRICE, EXIT, FRAG, AGE = range(8)
 N_REAL = AGE + 1
-#: Rows of ``whole`` in which machines in equal state agree; devices, price and power besides.
-_STATE = np.array([CPU, MEM, UP, CAP_CPU, CAP_MEM, GPUS, MODEL, CURVE])
+#: Rows of ``whole`` that never change in which machines in equal state agree; the price besides.
+_MAKE = np.array([CAP_CPU, CAP_MEM, GPUS, MODEL, CURVE])
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,9 @@ class Fixed:
     ----------
     total, most : (int, int, int)
         CPU, memory and milli-GPU of all machines, and of the largest.
-    share : (5, M) float64
-        CPU, memory, GPUs and price as shares of the largest machine's; devices of its GPU model as a
-        share of all.
+    share : (F, M) float64
+        As ``candidates`` has them: CPU, memory, GPUs and price as shares of the largest machine's, devices
+        of its GPU model as a share of all; zeros in all other fields.
     """
 
     total: tuple[int, int, int]
@@ -97,21 +98,22 @@ class Cluster:
         self.since, self.stamp = (None if rows is None else self.stamp), object()
         self.moved = np.empty(0, np.int64) if rows is None else rows
 
-    @property
-    def room_width(self) -> int:
-        """Columns of :meth:`room_of`."""
-        return int(_STATE.size + 1 + self.device.shape[1])
+    def makes(self) -> I64:
+        """Numbers of what machines are, (M,) int64: equal numbers, equal machines but for what is on them."""
+        price = np.where(np.isnan(self.real[PRICE]), -1.0, self.real[PRICE])
+        rows = zip(*self.whole[_MAKE].tolist(), price.tolist(), strict=True)
+        numbers: dict[tuple[float, ...], int] = {}
+        return np.array([numbers.setdefault(row, len(numbers)) for row in rows], np.int64)
 
-    def room_of(self, rows: I64) -> I64:
-        """Columns in which machines in equal state agree, (R, C) int64, devices sorted."""
-        price = self.real[PRICE, rows]
-        price = np.where(np.isnan(price), -1.0, price).view(np.int64)
-        packed = np.empty((rows.size, self.room_width), np.int64)
-        packed[:, : len(_STATE)] = self.whole[_STATE[:, None], rows].T
-        packed[:, len(_STATE)] = price
-        if self.device.shape[1]:
-            packed[:, len(_STATE) + 1 :] = np.sort(self.device[rows], axis=1)
-        return packed
+    def rooms(self, makes: I64, rows: I64) -> Iterator[tuple[Any, ...]]:
+        """For each of some rows, what machines in equal state agree in; of devices, whatever their order."""
+        few = rows.size < len(self)
+        whole = self.whole[[CPU, MEM, UP]] if not few else self.whole[[CPU, MEM, UP]].take(rows, 1)
+        alone = zip(*whole.tolist(), (makes.take(rows) if few else makes).tolist(), strict=True)
+        if not self.device.shape[1]:
+            return alone
+        devices = np.sort(self.device.take(rows, 0), axis=1).tolist()
+        return ((*one, *device) for one, device in zip(alone, devices, strict=True))
 
     def mask_of(self, names: tuple[str, ...], mask: I64) -> I64:
         """Bits over ``names`` → bits over this cluster's models; a model no machine has keeps no bit."""
@@ -254,10 +256,12 @@ def _fixed_of(whole: I64, real: F64) -> Fixed:
     capacity = whole[[CAP_CPU, CAP_MEM, CAP_GPU]]
     price = np.where(np.isnan(real[PRICE]), 0.0, real[PRICE])
     most = np.array([*capacity.max(axis=1), price.max()])
-    share = np.zeros((5, whole.shape[1]))
-    np.divide([*capacity, price], most[:, None], out=share[:4], where=most[:, None] > 0)
+    share = np.zeros((len(CANDIDATE_NAMES), whole.shape[1]))
+    for name, values, top in zip(("cpu_size", "mem_size", "gpu_size", "price"), [*capacity, price], most, strict=True):
+        if top > 0:
+            share[CANDIDATE_NAMES.index(name)] = values / top
     if most[2] > 0:  # machines without a device are of model −1
         of_model = np.bincount(whole[MODEL] + 1, weights=whole[GPUS]) / whole[GPUS].sum()
-        share[4] = np.where(whole[GPUS] > 0, of_model[whole[MODEL] + 1], 0.0)
+        share[CANDIDATE_NAMES.index("model_share")] = np.where(whole[GPUS] > 0, of_model[whole[MODEL] + 1], 0.0)
     total, largest = capacity.sum(axis=1).tolist(), capacity.max(axis=1).tolist()
     return Fixed((total[0], total[1], total[2]), (largest[0], largest[1], largest[2]), share)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,8 +75,9 @@ class Memory:
         self._whole, self._device = np.empty((0, 0), np.int64), np.empty((0, 0), np.int64)
         self._stamp: object | None = None
         self._single: Single | None = None
-        self._state_of: dict[bytes, int] = {}
-        self._members: list[int] = []
+        self._state_of: dict[tuple[Any, ...], int] = {}
+        #: Machines in each state, whatever their ends and whether they can hold a request.
+        self.members: list[int] = []
         self._kept: OrderedDict[tuple[int, ...], tuple[F64, I64]] = OrderedDict()
 
     def look(self, cluster: cl.Cluster) -> Scale:
@@ -121,6 +123,7 @@ class Memory:
         self._fixed = (fixed[0].copy(), fixed[1].copy(), fixed[2])
         n = len(cluster)
         self.version, self.state = np.zeros(n, np.int64), np.full(n, -1, np.int64)
+        self._makes = cluster.makes()
         self.frag, self._endless = np.zeros(n), np.zeros(n)
         return np.arange(n)
 
@@ -138,6 +141,9 @@ class Memory:
         self._number(cluster, changed)
         if changed.size == len(cluster):
             self._whole, self._device = cluster.whole.copy(), cluster.device.copy()
+        elif few:
+            for row in changed.tolist():
+                self._whole[:, row], self._device[row] = cluster.whole[:, row], cluster.device[row]
         else:
             self._whole[:, changed], self._device[changed] = cluster.whole[:, changed], cluster.device[changed]
 
@@ -156,7 +162,7 @@ class Memory:
         if kept is None:
             kept = (np.full((len(self.blends) + 1, len(cluster)), -np.inf), np.full(len(cluster), -1, np.int64))
         total, seen = kept
-        stale = np.flatnonzero(seen != self.version)
+        stale = (seen != self.version).nonzero()[0]
         if stale.size:
             if stale.size <= _FEW and self._single is not None and r.gpus == 0:
                 self._score_few(cluster, r, stale.tolist(), total)
@@ -236,23 +242,19 @@ class Memory:
     def _number(self, cluster: cl.Cluster, changed: I64) -> None:
         """Number the states of machines: equal numbers, equal states."""
         if len(self._state_of) > _MOST_STATES:
-            self._state_of, self._members, changed = {}, [], np.arange(len(cluster))
+            self._state_of, changed = {}, np.arange(len(cluster))
+            self.members.clear()
             self.state[:] = -1
-        room, width = cluster.room_of(changed).tobytes(), 8 * cluster.room_width
-        numbers, members = self._state_of, self._members
-        for at, row in enumerate(changed.tolist()):
-            before = self.state.item(row)
+        numbers, members, state = self._state_of, self.members, self.state
+        for row, room in zip(changed.tolist(), cluster.rooms(self._makes, changed), strict=True):
+            before = state.item(row)
             if before >= 0:
                 members[before] -= 1
-            number = numbers.setdefault(room[at * width : (at + 1) * width], len(numbers))
+            number = numbers.setdefault(room, len(numbers))
             if number == len(members):
                 members.append(0)
             members[number] += 1
-            self.state[row] = number
-
-    def members(self, row: int) -> int:
-        """Machines in the state of one, whatever their ends and whether they are able."""
-        return self._members[self.state.item(row)]
+            state[row] = number
 
     def _scale(self, cluster: cl.Cluster) -> Scale:
         terms = self.terms

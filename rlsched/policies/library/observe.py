@@ -6,6 +6,7 @@ One question at a time: a cluster as it is now, and a request. The features are 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,8 +43,6 @@ SITUATION = {
     "waited_s": "since the request arrived, seconds; 0 where from_queue is 0",
     "time_s": "now, seconds since 1970 on the clock of the trace the policy learned from",
 }
-#: Fields that do not change while machines stay what they are: rows of ``Cluster.fixed.share``.
-FIXED_SHARES = ("cpu_size", "mem_size", "gpu_size", "price", "model_share")
 _IN_ORDER = itemgetter(*ft.GLOBAL_NAMES)
 
 
@@ -58,7 +57,6 @@ def _rows(*names: str) -> slice:
 _FREE, _LEFT = _rows("cpu_free", "mem_free", "gpu_free"), _rows("cpu_left", "mem_left", "gpu_left")
 _DEVICES = _rows("whole_free", "whole_left", "device_left")
 _FRAGMENTS = _rows("frag_before", "frag_after", "frag_gain")
-_SIZES = [ft.CANDIDATE_NAMES.index(name) for name in FIXED_SHARES]
 _BEST_FIT = ft.CANDIDATE_NAMES.index("best_fit")
 _DOT_PRODUCT = ft.CANDIDATE_NAMES.index("dot_product")
 _COSINE = ft.CANDIDATE_NAMES.index("cosine")
@@ -189,19 +187,17 @@ class Looker:
 
     def _pick(self, cluster: cl.Cluster, total: F64, able: npt.NDArray[np.bool_], k: int) -> tuple[I64, I64]:
         """The best few of every blend in turn, equal machines once; sorted by the prior, lowest row on ties."""
-        n_blends = len(self.settings.blends)
-        lists = list(total[:n_blends].copy())
+        lists = list(total[: len(self.settings.blends)].copy())
         state, ends = self.memory.marks(cluster)
         state_at, end_at, members = state.item, ends.item, self.memory.members
         rows: list[int] = []
         named: set[tuple[float, ...]] = set()
-        of_all = n_blends * self.settings.best
-        for turn in range(k):
-            left = lists[turn % n_blends if turn < of_all else 0]
+        turns = (lists * self.settings.best)[:k]
+        for left in itertools.chain(turns, itertools.repeat(lists[0], k - len(turns))):
             at = int(left.argmax())
             # Machines equal to a named one are struck out where they are in the way, not from every blend at once.
             while (mark := (state_at(at), end_at(at))) in named and left.item(at) > -math.inf:
-                if members(at) == 1:
+                if members[mark[0]] == 1:
                     left[at] = -math.inf
                 else:
                     left[(state == mark[0]) & (ends == mark[1])] = -math.inf
@@ -213,9 +209,9 @@ class Looker:
             rows.append(at)
         if not rows:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        prior = total[0, rows].tolist()
-        rows = [row for _, row in sorted((-score, row) for score, row in zip(prior, rows, strict=True))]
-        found, equal = np.array(rows, np.int64), np.array([members(row) for row in rows], np.int64)
+        prior = total[0].item
+        rows.sort(key=lambda row: (-prior(row), row))
+        found, equal = np.array(rows, np.int64), np.array([members[state_at(row)] for row in rows], np.int64)
         several = np.flatnonzero(equal > 1)
         if several.size:
             at_most = found[several, None]
@@ -260,16 +256,16 @@ def candidate_features(
         In the order of ``CANDIDATE_NAMES``.
     """
     m = part_of(cluster, rows)
-    f, tasks = m.real, m.whole[cl.TASKS]
-    out = np.zeros((len(ft.CANDIDATE_NAMES), rows.size))
+    tasks, age = m.whole[cl.TASKS].astype(np.float64), m.real[cl.AGE]
+    empty = tasks == 0.0
+    out = cluster.fixed.share.take(rows, 1)  # zeros but for what never changes
     _share_features(m, r, out)
-    out[_SIZES] = cluster.fixed.share[:, rows]
-    np.divide(tasks, tasks + ft.HALF_RESIDENTS, out=out[_RESIDENTS])
-    out[_EMPTY] = tasks == 0
+    out[_RESIDENTS] = tasks / (tasks + ft.HALF_RESIDENTS)
+    out[_EMPTY] = empty
     out[_SAME_STATE] = alike
-    _life_features(m, r, terms, out)
-    np.divide(f[cl.AGE], f[cl.AGE] + ft.HALF_LIFE_S, out=out[_AGE])
-    np.subtract(0.0, ahead / (1.0 + ahead), out=out[_PRIOR])
+    _life_features(m, r, terms, empty, out)
+    out[_AGE] = age / (age + ft.HALF_LIFE_S)
+    out[_PRIOR] = 0.0 - ahead / (1.0 + ahead)
     if cluster.curve_kind.size:
         out[_POWER_RISE] = _power_rise(cluster, m, r, terms)
     if m.device.shape[1]:
@@ -284,42 +280,40 @@ def candidate_features(
 
 def _share_features(m: Part, r: Request, out: F64) -> None:
     """Shares free before and after, and the rules that compare them with what is asked for."""
-    i, inv = m.whole, m.real[cl.INV_CPU : cl.INV_GPU + 1]
-    amount = (r.cpu, r.mem, r.gpus * r.mgpu)
+    i, inv = m.whole, m.real[: cl.INV_GPU + 1]
+    amount = (float(r.cpu), float(r.mem), float(r.gpus * r.mgpu))
     need = np.array(amount)[:, None]
-    rest = i[: cl.GPU + 1] - need
+    room = i[: cl.GPU + 1].astype(np.float64)  # whole numbers that float64 holds exactly
+    rest = room - need
     # (3, R) each; amounts times reciprocals, as compiled
-    asked = need * inv
-    free = np.multiply(i[: cl.GPU + 1], inv, out=out[_FREE])
-    left = np.multiply(rest, inv, out=out[_LEFT])
+    asked, free, left = need * inv, room * inv, rest * inv
+    out[_FREE], out[_LEFT] = free, left
     products = np.empty((4, *asked.shape))
-    np.multiply(asked, free, out=products[0])
-    np.multiply(asked, asked, out=products[1])
-    np.multiply(free, free, out=products[2])
+    products[0], products[1], products[2] = asked * free, asked * asked, free * free
     apart = free - asked
-    np.multiply(apart, apart, out=products[3])
+    products[3] = apart * apart
     dot, asked_2, free_2, apart_2 = np.add.reduce(products, axis=1)  # over CPU, memory, GPU, one after the other
     length = np.sqrt(asked_2 * free_2)
-    tight = [row for row, wanted in enumerate(amount) if wanted > 0]
-    np.negative(np.minimum.reduce(left[tight]), out=out[_BEST_FIT])
-    np.divide(dot, 3, out=out[_DOT_PRODUCT])
-    np.divide(apart_2, -3, out=out[_NORM_L2])
+    tight = [left[row] for row, wanted in enumerate(amount) if wanted]
+    out[_BEST_FIT] = -(np.minimum(*tight) if len(tight) == 2 else np.minimum.reduce(tight))
+    out[_DOT_PRODUCT], out[_NORM_L2] = dot / 3, apart_2 / -3
     np.divide(dot, length, out=out[_COSINE], where=length > 0)
     capacity = i[cl.CAP_CPU : cl.CAP_MEM + 1]
-    percent = rest[:2] * 100 // np.maximum(capacity, 1)
-    np.divide((percent[0] + percent[1]) // 2, 100, out=out[_LEAST])
-    used = (capacity - rest[:2]) * inv[:2]
-    np.divide(np.floor((1.0 - np.abs(used[0] - used[1]) / 2.0) * 100.0), 100, out=out[_BALANCED])
+    spare = i[: cl.MEM + 1] - np.array([[r.cpu], [r.mem]])
+    percent = spare * 100 // np.maximum(capacity, 1)
+    out[_LEAST] = (percent[0] + percent[1]) // 2 / 100
+    used = (capacity - spare) * inv[:2]
+    out[_BALANCED] = np.floor((1.0 - np.abs(used[0] - used[1]) / 2.0) * 100.0) / 100
 
 
-def _life_features(m: Part, r: Request, terms: Terms, out: F64) -> None:
+def _life_features(m: Part, r: Request, terms: Terms, empty: npt.NDArray[np.bool_], out: F64) -> None:
     """By how much, and by how many steps, the request outlives the machine's tasks."""
     exit_s = m.real[cl.EXIT]
-    left = -exit_s if terms.lifetime == "unknown" else np.maximum(exit_s, 0.0)
-    others = np.where(m.whole[cl.TASKS] > 0, left, 0.0)
+    others = -exit_s if terms.lifetime == "unknown" else np.maximum(exit_s, 0.0)
+    others[empty] = 0.0
     apart = r.life_s - others
     # As the rule has it: a step is passed only beyond it.
-    np.divide(np.searchsorted(LIFETIME_STEPS, apart, side="left"), -float(LIFETIME_STEPS.size), out=out[_LIFETIME])
+    out[_LIFETIME] = LIFETIME_STEPS.searchsorted(apart) / -float(LIFETIME_STEPS.size)
     if terms.residents:
         out[_LIFETIME_GAP] = _ratio(apart, r.life_s + others)
 
@@ -386,7 +380,7 @@ def global_features(
     """Columns of ``globals`` by name."""
     whole, n = cluster.whole, len(cluster)
     (total_cpu, total_mem, total_gpu), most = cluster.fixed.total, cluster.fixed.most
-    free_cpu, free_mem, free_gpu, running = whole[: cl.TASKS + 1].sum(axis=1).tolist()
+    free_cpu, free_mem, free_gpu, running = np.add.reduce(whole[: cl.TASKS + 1], axis=1).tolist()
     used_cpu, used_mem, used_gpu = total_cpu - free_cpu, total_mem - free_mem, total_gpu - free_gpu
     waiting, waited = told.get("waiting", 0), told.get("waited_s", 0.0)
     arrived_cpu = _share(told.get("arrived_cpu_mcore", used_cpu), total_cpu)

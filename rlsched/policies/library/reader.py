@@ -115,7 +115,7 @@ def _renewed(
         return kept.cluster
     if not changed.issubset(CHANGING):
         return None
-    cluster = kept.cluster
+    cluster, devices = kept.cluster, "gpu_free_mgpu" in changed
     if changed and not _BY_ROW.isdisjoint(changed):
         changed = _amend(kept, columns, changed)
     if changed or named:
@@ -124,7 +124,7 @@ def _renewed(
             renew(cluster, table, terms, changed)
         if named:
             cluster.ids = table.ids(check=True)
-    if "gpu_kinds" not in columns:  # is assumed as soon as a device is in use
+    if devices and "gpu_kinds" not in columns:  # is assumed as soon as a device is in use
         used = bool((cluster.whole[cl.GPU] < cluster.whole[cl.CAP_GPU]).any())
         if used != any(one.startswith("no column gpu_kinds:") for one in cluster.assumed):
             return None

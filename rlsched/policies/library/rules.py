@@ -51,7 +51,7 @@ def part_of(cluster: cl.Cluster, rows: I64 | None = None) -> Part:
     """Some machines of a cluster; all of them, without copying, by default."""
     if rows is None:
         return Part(cluster.whole, cluster.real, cluster.device)
-    return Part(cluster.whole[:, rows], cluster.real[:, rows], cluster.device[rows])
+    return Part(cluster.whole.take(rows, 1), cluster.real.take(rows, 1), cluster.device.take(rows, 0))
 
 
 def fits(m: Part, r: Request) -> Bool:
