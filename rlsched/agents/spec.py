@@ -268,6 +268,8 @@ class TrainSpec(PpoSpec):
     length_s, warmup_s : float, optional
         Of training windows (time); those of ``[windows]`` by default.
     prior_scale : float
+        Of the network; see ``CandidateScorer``. 0, which makes nothing of the prior but a feature, is for agents that
+        learned it so and learn on.
     attention : bool
         Of the network; see ``CandidateScorer``.
     validation_windows : int, optional
@@ -284,7 +286,7 @@ class TrainSpec(PpoSpec):
     load: tuple[float, float] = (1.0, 1.0)
     length_s: float | None = Field(default=None, gt=0)
     warmup_s: float | None = Field(default=None, ge=0)
-    prior_scale: float = Field(default=20.0, gt=0)
+    prior_scale: float = Field(default=20.0, ge=0)
     attention: bool = False
     validation_windows: int | None = Field(default=None, ge=1)
     lookahead: LookaheadSpec | None = None

@@ -295,7 +295,13 @@ def read_train(path: Path, overrides: Sequence[str], problem: str = "", began: P
         tuned, told = load_tuned(path.parent / TUNED_FILE)
         refuse_elsewhere(str(told.get("problem_sha256", "")), problem, path.parent)
         values["placement"] = {"devices": tuned.devices, **placement, "prior": dict(tuned.weights)}
-    return cards.validate(TrainSpec, values, str(path))
+    spec = cards.validate(TrainSpec, values, str(path))
+    if began is None and spec.prior_scale == 0:
+        raise SpecError(
+            f"{path}: prior_scale must be above 0 where learning begins at a heuristic: got 0, and a fresh network "
+            "would place at random. Leave it out, or begin at an agent with --from."
+        )
+    return spec
 
 
 def training_problem(experiment: PlacementExperiment, spec: TrainSpec, inputs: Inputs) -> PlacementProblem:

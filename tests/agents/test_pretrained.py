@@ -14,7 +14,8 @@ from rlsched.agents.network import CandidateScorer
 from rlsched.agents.pretrained import open_pretrained, read_weights
 from rlsched.agents.residual import ResidualNetwork
 from rlsched.assets import find_asset
-from rlsched.errors import PolicyError, UserError
+from rlsched.cli.train_inputs import begin_placement, read_train
+from rlsched.errors import PolicyError, SpecError, UserError
 from rlsched.observe.settings import ObservationSettings
 from rlsched.policies.consolidation.learned import load_consolidation
 from rlsched.policies.consolidation.residual import FIELDS
@@ -75,3 +76,17 @@ def test_another_kind_or_nothing_is_one_clear_error() -> None:
     with pytest.raises(UserError, match="no agent"):
         open_pretrained("scalling", KINDS["scaling"], load_scaling, lambda _net, _one: 0.0)
     assert find_asset("agents", "scaling").is_dir()
+
+
+@pytest.mark.parametrize("name", ["placement-gpu", "placement-vm"])
+def test_a_shipped_placement_agent_goes_on_learning_from_any_card_with_placement(name: str) -> None:
+    began = begin_placement(name, [])
+    card = find_asset("experiments", "placement-openb") / "train.toml"
+    spec = read_train(card, [], began=began)
+    network = CandidateScorer(spec.hidden, spec.prior_scale, spec.attention)
+    began.put_into(network)
+    # What looking ahead taught has taken the prior's place; what it sees is its own.
+    assert float(network.prior_scale) == pytest.approx(spec.prior_scale)
+    assert spec.placement.observation == began.policy.settings
+    with pytest.raises(SpecError, match="a fresh network would place at random"):
+        read_train(card, ["prior_scale=0"])
