@@ -173,6 +173,7 @@ def test_several_seeds_are_trained_and_the_best_is_kept(
     ("arguments", "message"),
     [
         (["--set", "stepps=3"], "Did you mean 'steps'"),
+        (["--set", "steps=abc"], "rlsched: --set: 1 problem: steps: input should be a valid integer"),
         (["--set", "train.hidden=0"], "hidden"),
         (["--set", "windows.lenght=2h"], "Did you mean 'length'"),
         (["--set", "placement.prior=bestfit"], "Did you mean 'best_fit'"),
