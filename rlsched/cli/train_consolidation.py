@@ -102,15 +102,15 @@ def prepare_consolidation(
             f"there is no {TRAIN_FILE} in {card.parent}: it says how to learn from that experiment. Copy the one of "
             "consolidation-planetlab and change it."
         )
-    origin: dict[str, str] = {}
-    values = cards.apply_overrides(cards.read_toml(path), mine, origin)
+    places: dict[str, str] = {}
+    values = cards.apply_overrides(cards.read_toml(path), mine, places)
     began = begin_consolidation(start, mine) if start else None
     if began is not None:
         residual = began.policy.residual
         values |= {"base": write_policy(residual.base), "reach": dict(residual.reach), "hidden": began.hidden}
-        spec = cards.validate(ConsolidationTrainSpec, values, str(path), origin)
+        spec = cards.validate(ConsolidationTrainSpec, values, str(path), places)
     else:
-        spec = cards.validate(ConsolidationTrainSpec, values, str(path), origin)
+        spec = cards.validate(ConsolidationTrainSpec, values, str(path), places)
         base = find_base(spec.base, card.parent, experiment.problem_sha256)
         residual = ConsolidationResidual(base, spec.reach)
     train, validation = (Windows(experiment, data_root, split=split) for split in ("train", "validation"))

@@ -283,8 +283,8 @@ def read_train(path: Path, overrides: Sequence[str], problem: str = "", began: P
             f"there is no {TRAIN_FILE} in {path.parent}: it says how to learn from that experiment. Copy the one of "
             "placement-openb and change it."
         )
-    origin: dict[str, str] = {}
-    values = cards.apply_overrides(cards.read_toml(path), overrides, origin)
+    places: dict[str, str] = {}
+    values = cards.apply_overrides(cards.read_toml(path), overrides, places)
     placement = values.get("placement")
     if began is not None:
         seen = began.policy.settings.model_dump(mode="json")
@@ -296,7 +296,7 @@ def read_train(path: Path, overrides: Sequence[str], problem: str = "", began: P
         tuned, told = load_tuned(path.parent / TUNED_FILE)
         refuse_elsewhere(str(told.get("problem_sha256", "")), problem, path.parent)
         values["placement"] = {"devices": tuned.devices, **placement, "prior": dict(tuned.weights)}
-    spec = cards.validate(TrainSpec, values, str(path), origin)
+    spec = cards.validate(TrainSpec, values, str(path), places)
     if began is None and spec.prior_scale == 0:
         raise SpecError(
             f"{path}: prior_scale must be above 0 where learning begins at a heuristic: got 0, and a fresh network "

@@ -91,14 +91,14 @@ def prepare_scaling(
             f"there is no {TRAIN_FILE} in {card.parent}: it says how to learn from that experiment. Copy the one of "
             "scaling-bitbrains and change it."
         )
-    origin: dict[str, str] = {}
-    values = cards.apply_overrides(cards.read_toml(path), mine, origin)
+    places: dict[str, str] = {}
+    values = cards.apply_overrides(cards.read_toml(path), mine, places)
     began = begin_scaling(start, mine) if start else None
     if began is not None:
         moves = began.policy.residual
         values |= {"base": moves.base.text, "reach": dict(moves.reach), "hidden": began.hidden}
         values["observation"] = moves.observation.model_dump(mode="json")
-    spec = cards.validate(ScalingTrainSpec, values, str(path), origin)
+    spec = cards.validate(ScalingTrainSpec, values, str(path), places)
     inputs = read_inputs(experiment, data_root)
     rule = spec.base.removeprefix(TUNED_PREFIX)
     if rule == spec.base:
