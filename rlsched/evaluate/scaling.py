@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -331,9 +332,31 @@ def hindsight(spec: ScalingExperiment, inputs: ScalingInputs, say: Progress, kee
 def search(
     spec: ScalingExperiment, rule: str, problem: ScalingProblem, split: tuple[str, str], say: Progress | None
 ) -> Tuned:
-    """Tune one rule with the card's budget; without a ``[tune]`` table, with its defaults."""
+    """Tune one rule with the card's budget; without a ``[tune]`` table, with its defaults.
+
+    Where there are several instance types each is searched by itself, with its share of the budget and of the
+    finalists: the cheapest on train may be the one whose market closes later.
+    """
     budget, keep, seed = (200, 10, 0) if spec.tune is None else (spec.tune.budget, spec.tune.keep, spec.tune.seed)
-    return tune(family(rule, problem.world), problem, split, budget=budget, keep=keep, seed=seed, progress=say)
+    many = len(problem.world.types)
+    found = [
+        tune(
+            family(rule, problem.world, kind),
+            problem,
+            split,
+            budget=max(1, budget // many),
+            keep=max(1, keep // many),
+            seed=seed,
+            progress=say,
+        )
+        for kind in range(many)
+    ]
+    sign = 1.0 if problem.better == "down" else -1.0
+    best = min(found, key=lambda one: sign * one.best.score)
+    # The best on train of each type come first, then the second best.
+    rows = itertools.zip_longest(*(one.finalists for one in found))
+    finalists = tuple(one for row in rows for one in row if one is not None)
+    return replace(best, tried=tuple(trial for one in found for trial in one.tried), finalists=finalists)
 
 
 def draws_numbers(world: World) -> bool:

@@ -27,7 +27,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 #: Reading these takes ten seconds.
-LARGE = ("scaling-bitbrains", "scaling-planetlab")
+LARGE = ("scaling-bitbrains", "scaling-planetlab", "scaling-spot")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,31 @@ def test_a_card_opens_and_its_windows_stay_inside_the_training_split(name: str) 
     env = ScalingVectorEnv(2, problem, spec.scaling)
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
+
+
+@needs_data
+@pytest.mark.slow
+def test_the_spot_card_sells_three_types_on_six_markets_and_those_on_spot_close() -> None:
+    problem = build_scaling(*load_scaling_card("scaling-spot"))
+    world = problem.world
+    assert world.pools == ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1))
+    train = slice(problem.windows[0].lo, problem.windows[-1].hi)
+    closed = (world.spot_available[:, train] == 0).mean(axis=1)
+    assert (closed > 0).all()
+    assert (closed < 0.5).all()
+    dearer = world.spot_price_per_h > np.array([kind.price_per_h for kind in world.types])[:, None]
+    assert (dearer == (world.spot_available == 0)).all()
+
+
+@needs_data
+def test_spot_prices_need_demand_of_one_clock(tmp_path: Path) -> None:
+    card = write(
+        tmp_path,
+        '[demand]\nsource = "planetlab-2011"\nsplit = "train"\n'
+        '[spot]\ntrace = "aws-spot-2015"\nmarkets = { instance = "us-east-1a-Linux-c3.xlarge" }\n',
+    )
+    with pytest.raises(SpecError, match="the parts of 'planetlab-2011' follow no common clock"):
+        build_scaling(*load_scaling_card(card))
 
 
 @needs_data

@@ -125,7 +125,7 @@ def test_the_problem_is_the_same_whoever_takes_part(tmp_path):
 
 
 def test_shipped_cards_are_valid_and_of_this_kind():
-    for name in ("scaling-planetlab", "scaling-bitbrains", "scaling-surf"):
+    for name in ("scaling-planetlab", "scaling-bitbrains", "scaling-surf", "scaling-spot"):
         path = assets.find_asset("experiments", name) / "experiment.toml"
         assert kind_of(path) == "scaling"
         loaded = spec.load(ScalingExperiment, path).spec

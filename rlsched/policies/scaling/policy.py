@@ -11,6 +11,7 @@ import numpy as np
 from rlsched.errors import PolicyError, did_you_mean
 from rlsched.policies.tuning import Family
 from rlsched.sim.scaling.rules.table import RULES, Parameter, Rule
+from rlsched.sim.scaling.world import SPOT
 
 if TYPE_CHECKING:
     from rlsched.sim.scaling.simulate import RuleChoice
@@ -108,33 +109,28 @@ class ScalingPolicy:
 POLICIES: dict[str, ScalingPolicy] = {name: ScalingPolicy(name, name=name) for name in RULES}
 
 
-def family(rule: str, world: World | None = None) -> Family:
+def family(rule: str, world: World | None = None, kind: int = 0) -> Family:
     """The tunable family of a rule.
 
     Parameters
     ----------
     rule : str
     world : World, optional
-        Where it has several types, which is bought is tuned too; where every type is sold on a spot
-        market, the share bought there, and whether a closed market is left, are.
+        Where the type is sold on a spot market there, the share bought there is tuned too, and whether a
+        closed market is left.
+    kind : int
+        The instance type that all members buy.
 
     Raises
     ------
     PolicyError
         When there is no such rule.
     """
-    return Family(rule, (*find_scaling(rule).table.parameters, *_bought(world)))
-
-
-def _bought(world: World | None) -> tuple[Parameter, ...]:
-    if world is None:
-        return ()
-    many = len(world.types)
-    kinds = (Parameter("kind", 0, 0, many - 1, "whole", "instance type"),) if many > 1 else ()
-    if len(world.pools) < 2 * many:
-        return kinds
-    share = Parameter("spot_share", 0.0, 0.0, 1.0, doc="share on the spot market")
-    return (*kinds, share, Parameter("fallback", 0, 0, 1, "whole", "leave a closed market"))
+    bought: tuple[Parameter, ...] = (Parameter("kind", kind, kind, kind, "whole", "instance type"),) if kind else ()
+    if world is not None and (kind, SPOT) in world.pools:
+        share = Parameter("spot_share", 0.0, 0.0, 1.0, doc="share on the spot market")
+        bought += (share, Parameter("fallback", 0, 0, 1, "whole", "leave a closed market"))
+    return Family(rule, (*find_scaling(rule).table.parameters, *bought))
 
 
 def member(rule: str, values: Mapping[str, float], name: str = "") -> ScalingPolicy:
