@@ -29,12 +29,14 @@ QUESTIONS = {
     "scaling-bitbrains": "Cost of half a day of four services (Bitbrains)",
     "scaling-planetlab": "Cost of a day of groups of VMs (PlanetLab)",
     "scaling-surf": "Cost of half a day of job bursts (SURF Lisa)",
+    "scaling-spot": "Cost of half a day of four services, spot markets too (Bitbrains, AWS 2015)",
     "consolidation-planetlab": "Energy, unmet demand and moves, weighted (PlanetLab)",
 }
 PICTURED = ("placement-openb", "scaling-bitbrains", "consolidation-planetlab")
 NAMES = {
     "best_fit": "best fit", "fgd": "FGD", "nilas": "NILAS", "hpa": "HPA", "autopilot": "Autopilot",
     "thr_mmt": "THR-MMT", "lr_mmt": "LR-MMT", "tuned_blend": "tuned blend", "tuned_band": "tuned band",
+    "tuned_reactive_max": "tuned largest of 4 h",
 }  # fmt: skip
 
 
