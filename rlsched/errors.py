@@ -61,12 +61,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     -------
     str
         ``" Did you mean 'best_fit'? Known: best_fit, random."`` with a leading blank;
-        the guess is left out when nothing is near. Of more than twenty names, the eight
-        nearest are listed and the others counted.
+        the guess is left out when nothing is near, the list where it is the guess alone. Of
+        more than twenty names, the eight nearest are listed and the others counted.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     guess = f" Did you mean {near[0]!r}?" if near else ""
+    if near and names == near:
+        return guess  # the list would say it again
     if len(names) > 20:
         nearest = sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
         return f"{guess} Known: {', '.join(nearest)}, and {len(names) - len(nearest)} more."

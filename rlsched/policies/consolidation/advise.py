@@ -46,7 +46,7 @@ MACHINE_COLUMNS: dict[str, Column] = {
         Column("mem_mib", "MiB", "capacity, > 0"),
         Column("on", "bool", "switched on"),
         Column("asked_mcore", "millicores", "CPU that the VMs on it ask for now; 0 where it is off"),
-        Column("mem_used_mib", "MiB", "memory of the VMs on it"),
+        Column("mem_used_mib", "MiB", "memory of the VMs on it, at most mem_mib; 0 where it is off"),
         Column("full_w", "watts", "power at full load, > 0"),
         Column("given_mcore", "millicores", "CPU that they get now; by default all they ask for, up to its CPU", True),
     )
@@ -141,6 +141,8 @@ def _observation(
     cpu, mem, full = (now.read(name, positive=True) for name in ("cpu_mcore", "mem_mib", "full_w"))
     on, asked, used = now.flag("on"), now.read("asked_mcore"), now.read("mem_used_mib")
     now.refuse("asked_mcore", (asked > 0) & ~on, "0 where the machine is off")
+    now.refuse("mem_used_mib", used > mem, "at most mem_mib")
+    now.refuse("mem_used_mib", (used > 0) & ~on, "0 where the machine is off")
     given = np.minimum(asked, cpu)
     if "given_mcore" in now.columns:
         given = now.read("given_mcore")

@@ -18,6 +18,7 @@ from rlsched.errors import PolicyError, SpecError, did_you_mean
 from rlsched.observe.consolidation_features import SCHEMA_VERSION
 from rlsched.policies.consolidation.advise import Thresholds, thresholds
 from rlsched.policies.consolidation.residual import FIELDS, ConsolidationResidual
+from rlsched.policies.library.levers import OfLever
 from rlsched.policies.policy_file import PolicyFile, PolicyKind, check_numbers, open_policy
 from rlsched.sim.consolidation.policy import ConsolidationPolicy
 
@@ -34,7 +35,7 @@ KIND = PolicyKind(
 F32 = npt.NDArray[np.float32]
 
 
-class LearnedConsolidation:
+class LearnedConsolidation(OfLever):
     """A trained network that consolidates VMs; deterministic. Made by :func:`load_consolidation`.
 
     Parameters
@@ -43,6 +44,8 @@ class LearnedConsolidation:
     residual : ConsolidationResidual
         The policy it moves.
     """
+
+    lever = "consolidation"
 
     def __init__(self, file: PolicyFile, residual: ConsolidationResidual) -> None:
         self.metadata: dict[str, Any] = file.metadata

@@ -12,6 +12,7 @@ import numpy as np
 
 from rlsched.policies.library import cluster as cl
 from rlsched.policies.library.cluster import Cluster
+from rlsched.policies.library.levers import OfLever
 from rlsched.policies.library.observe import read_situation
 from rlsched.policies.library.reader import Reader
 from rlsched.policies.library.request import Request, read_request, requests_of
@@ -63,12 +64,14 @@ class Choice:
     devices: tuple[int, ...] | None = None
 
 
-class Door:
+class Door(OfLever):
     """How a placement policy is used as a library: needs numpy, and pandas where frames are given.
 
     A policy object keeps scores between questions (see ``rlsched.policies.library.memory``), so
     use one object in one thread at a time.
     """
+
+    lever = "placement"
 
     @abstractmethod
     def library_terms(self, typical: Any) -> Terms:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.errors import PolicyError, did_you_mean
+from rlsched.errors import PolicyError
 from rlsched.traces.columns import MAX_QUANTITY, Machines
 
 I64 = npt.NDArray[np.int64]
@@ -120,13 +120,15 @@ class Table:
         if absent:
             what = ", ".join(f"{name} ({COLUMNS[name].unit}; {COLUMNS[name].meaning})" for name in absent)
             # A column that is ours already is not the one meant by another name.
-            near = did_you_mean(absent[0], [name for name in columns if name not in COLUMNS])
+            others = tuple(name for name in columns if name not in COLUMNS)
+            near = _near(absent[0], others, cutoff=0.6)
             pairs = {"cpu_free_mcore": "cpu_mcore", "mem_free_mib": "mem_mib"}
             same = [f"{name} = {pairs[name]}" for name in absent if pairs.get(name) in columns]
             raise PolicyError(
                 f"the machines lack column{'s' if len(absent) > 1 else ''} {what}."
                 + (f" Of machines with nothing on them: {', '.join(same)}." if same else "")
-                + (near if "Did you mean" in near or not same else "")
+                + (f" Did you mean {near!r}? Rename it." if near else "")
+                + (f" Of other names: {', '.join(map(str, others[:8]))}." if others and not near and not same else "")
             )
         for name in columns:
             guess = "" if name in COLUMNS else _near(name, tuple(known for known in COLUMNS if known not in columns))
@@ -368,8 +370,8 @@ def _is_whole(value: Any) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _near(name: str, known: tuple[str, ...]) -> str:
+def _near(name: Any, known: tuple[Any, ...], cutoff: float = 0.8) -> str:
     import difflib
 
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    found = difflib.get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=cutoff)
     return found[0] if found else ""

@@ -115,6 +115,12 @@ def advise(
         )
     coming += [0] * (max(0, boots - 1) - len(coming))
     ready = _whole("current", current)
+    if ready + sum(coming) > high_n:
+        both, got = ("current and booting together", f"{ready} + {sum(coming)}") if any(coming) else ("current", ready)
+        raise PolicyError(
+            f"{both} must be at most {high_n}, the most instances there may be: got {got}. Pass the service's own "
+            "limits=(fewest, most)."
+        )
     told: dict[str, Any] = {
         "ready": ready,
         "booting": coming,
@@ -189,7 +195,8 @@ def _history(history: Any, least: int) -> F64:
 
 
 def _number(name: str, value: Any, least: float | None = 0.0) -> float:
-    fine = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    fine = number and math.isfinite(value)
     if not fine or (value < least if least is not None else value <= 0):
         raise PolicyError(f"{name} must be a finite number {'>= 0' if least is not None else '> 0'}: got {value!r}.")
     return float(value)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rlsched.errors import PolicyError, SpecError
 from rlsched.observe.scaling_fields import SCALING_SCHEMA_VERSION, ScalingObservation
+from rlsched.policies.library.levers import OfLever
 from rlsched.policies.policy_file import PolicyFile, PolicyKind, check_numbers, open_policy
 from rlsched.policies.policy_file import is_learned as is_learned
 from rlsched.policies.scaling.advise import Advice, advise
@@ -34,7 +35,7 @@ KIND = PolicyKind(
 F32 = npt.NDArray[np.float32]
 
 
-class LearnedScaling:
+class LearnedScaling(OfLever):
     """A trained network that scales a service; deterministic. Made by :func:`load_scaling`.
 
     Parameters
@@ -43,6 +44,8 @@ class LearnedScaling:
     residual : Residual
         The rule it moves.
     """
+
+    lever = "scaling"
 
     def __init__(self, file: PolicyFile, residual: Residual) -> None:
         self.metadata: dict[str, Any] = file.metadata
@@ -106,7 +109,8 @@ class LearnedScaling:
             Demand of every interval so far, oldest first, in the units of ``capacity``; the longer,
             up to a week, the better the spread of the forecast's errors is known.
         current : int
-            Instances that serve.
+            Instances that serve. With ``booting`` at most the most of ``limits``; fewer than the fewest may
+            serve, as instances fail, and are brought up to it.
         booting : sequence of int, optional
             Those that begin to serve 1, 2, ... intervals after the coming one; none by default.
         backlog, lost : float, optional
