@@ -53,13 +53,15 @@ N_FIXED = 16
 class Kept(NamedTuple):
     """Scratch of every copy ``N``; one row a machine is one cache line."""
 
-    fixed: F64  # (F, M, 16) per machine list
+    fixed: F64  # (kinds, 16) over all machine lists
+    kind: I32  # (F, M) row of each machine in it
     taken: I64  # (N,) changes taken in from the log; -1: nothing is known
     fleet: I64  # (N,) the machine list it is known of
     rec: F64  # (N, M, 8)
     cls: I32  # (N, M) class of each machine; -1 none
     rep: I32  # (N, C) lowest row of each class
     members: I32  # (N, C)
+    lead: I64  # (N, blocks) a bit a machine: it stands for its class
     key: I64  # (N, C) hash of its state
     chain: I32  # (N, C) next class in the same bucket
     bucket: I32  # (N, H) first class of each
@@ -71,7 +73,31 @@ class Kept(NamedTuple):
     frag: F64  # (N, blocks) fragmentation of each block
 
 
-def fixed_columns(w: WorldArrays) -> F64:
+#: Every word of six bits occurs in it once: where the one set bit of a word is follows from their product (Leiserson
+#: et al., "Using de Bruijn sequences to index a 1 in a computer word", 1998).
+_DE_BRUIJN = 0x03F79D71B4CB0A89
+_PLACE = np.zeros(64, np.int64)
+for _bit in range(64):
+    _PLACE[((_DE_BRUIJN << _bit) & (2**64 - 1)) >> 58] = _bit
+
+
+@bare_njit(inline="always")
+def lowest_bit(bits: Any) -> Any:
+    """Which is the lowest bit set of a word that is not 0."""
+    return _PLACE[(np.uint64(bits & -bits) * np.uint64(_DE_BRUIJN)) >> np.uint64(58)]
+
+
+def kinds_of(w: WorldArrays) -> tuple[F64, I32]:
+    """What does not change of a machine: a row (16,) a kind, and the kind of each machine, (F, M).
+
+    A decision reads the rows of many machines; there are few kinds, so their rows stay close by.
+    """
+    columns = _fixed_columns(w)
+    rows, kind = np.unique(columns.reshape(-1, N_FIXED), axis=0, return_inverse=True)
+    return rows, kind.reshape(columns.shape[:2]).astype(np.int32)
+
+
+def _fixed_columns(w: WorldArrays) -> F64:
     """What does not change of each machine, and which kind it is of, (F, M, 16)."""
     from rlsched.sim.power import watts
 
@@ -111,13 +137,14 @@ def make_kept(w: WorldArrays, n_copies: int) -> Kept:
     blocks = math.ceil(size / BLOCK)
     whole = [np.full((n_copies, size), -1, np.int32) for _ in range(5)]
     return Kept(
-        fixed_columns(w),
+        *kinds_of(w),
         np.full(n_copies, -1, np.int64),
         np.full(n_copies, -1, np.int64),
         np.zeros((n_copies, size, 8)),
         whole[0],
         whole[1],
         whole[2],
+        np.zeros((n_copies, blocks), np.int64),
         np.zeros((n_copies, size), np.int64),
         whole[3],
         np.full((n_copies, buckets), -1, np.int32),
@@ -170,6 +197,8 @@ def _start(m: Any, k: Any, n: Any, size: Any, residents: Any, by_kind: Any) -> N
         k.spare[n, c] = c
         k.members[n, c] = 0
     k.n_spare[n] = k.cls.shape[1]
+    for block in range(k.lead.shape[1]):
+        k.lead[n, block] = 0
     for bucket in range(k.bucket.shape[1]):
         k.bucket[n, bucket] = -1
     for i in range(size):
@@ -215,11 +244,19 @@ def _note(k: Any, n: Any, i: Any) -> None:
 
 
 @bare_njit(inline="always")
+def _turn(k: Any, n: Any, i: Any) -> None:
+    """A machine begins or ends to stand for its class."""
+    k.lead[n, i // BLOCK] ^= np.int64(1) << (i % BLOCK)
+
+
+@bare_njit(inline="always")
 def _leave(k: Any, n: Any, i: Any, size: Any) -> None:
     cls, rep = k.cls[n], k.rep[n]
     c = cls[i]
     cls[i] = -1
     k.members[n, c] -= 1
+    if rep[c] == i:
+        _turn(k, n, i)
     if k.members[n, c] == 0:
         bucket = k.key[n, c] & (k.bucket.shape[1] - 1)
         at = k.bucket[n, bucket]
@@ -236,6 +273,7 @@ def _leave(k: Any, n: Any, i: Any, size: Any) -> None:
         while j < size and cls[j] != c:
             j += 1
         rep[c] = j
+        _turn(k, n, j)
         _note(k, n, j)
 
 
@@ -252,6 +290,8 @@ def _join(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> None:
         k.members[n, c] += 1
         if i < k.rep[n, c]:
             _note(k, n, k.rep[n, c])
+            _turn(k, n, k.rep[n, c])
+            _turn(k, n, i)
             k.rep[n, c] = i
     else:
         k.n_spare[n] -= 1
@@ -259,13 +299,16 @@ def _join(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> None:
         k.rep[n, c], k.members[n, c], k.key[n, c] = i, 1, key
         k.chain[n, c] = k.bucket[n, bucket]
         k.bucket[n, bucket] = c
+        _turn(k, n, i)
     k.cls[n, i] = c
 
 
 @bare_njit(inline="always")
 def _key(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> Any:
-    rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
-    h = mix64(np.int64(fixed[V_KIND]) * 2 + np.int64(rec[E_TASKS] >= 0.0), np.int64(rec[E_CPU]), np.int64(rec[E_MEM]))
+    rec = k.rec[n, i]
+    h = mix64(
+        np.int64(k.kind[k.fleet[n], i]) * 2 + np.int64(rec[E_TASKS] >= 0.0), np.int64(rec[E_CPU]), np.int64(rec[E_MEM])
+    )
     end = rec[E_EXIT]
     if residents and end > -math.inf and end < math.inf:
         h = mix64(h, np.int64(end), 0)
@@ -284,8 +327,8 @@ def _key(m: Any, k: Any, n: Any, i: Any, residents: Any, by_kind: Any) -> Any:
 def _same(m: Any, k: Any, n: Any, i: Any, j: Any, residents: Any, by_kind: Any) -> Any:
     """True when two machines are of one kind and hold the same room, device by device."""
     a, b = k.rec[n, i], k.rec[n, j]
-    fixed = k.fixed[k.fleet[n]]
-    if fixed[i, V_KIND] != fixed[j, V_KIND] or (a[E_TASKS] < 0.0) != (b[E_TASKS] < 0.0):
+    kind = k.kind[k.fleet[n]]
+    if kind[i] != kind[j] or (a[E_TASKS] < 0.0) != (b[E_TASKS] < 0.0):
         return False
     if a[E_CPU] != b[E_CPU] or a[E_MEM] != b[E_MEM] or (residents and a[E_EXIT] != b[E_EXIT]):
         return False

@@ -14,8 +14,8 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 #: How the best of a heuristic is found: from a kept list, from the machines' expected ends
-#: (``lifetime`` alone), or by scoring every machine at every decision.
-LISTED, BY_END, SCANNED = range(3)
+#: (``lifetime`` alone), by scoring every machine at every decision, or by row (``first_fit`` alone).
+LISTED, BY_END, SCANNED, BY_ROW = range(4)
 
 
 class BlendArrays(NamedTuple):
@@ -24,7 +24,7 @@ class BlendArrays(NamedTuple):
     rules: I64  # (B, P) rows of RULES, in the order they are added
     weights: F64  # (B, P)
     length: I64  # (B,) terms of each
-    kind: I64  # (B,) LISTED, BY_END or SCANNED
+    kind: I64  # (B,) LISTED, BY_END, SCANNED or BY_ROW
     listed: I64  # (B,) terms of those of a kept list, 0 for the others
     room: I64  # (B,) length of each list, where lists are kept
     best: int  # candidates each heuristic names before the prior fills up
@@ -51,6 +51,8 @@ def make_blends(blends: Sequence[Mapping[str, float]], best: int, candidates: in
     for b, blend in enumerate(terms):
         rules[b, : len(blend)] = [RULES.index(name) for name in blend]
         weights[b, : len(blend)] = list(blend.values())
+        if list(blend) == ["first_fit"]:  # it scores all machines alike, whatever its weight
+            kind[b] = BY_ROW
         if any(RULES.index(name) in TIMED for name in blend):
             kind[b] = BY_END if list(blend) == ["lifetime"] and blend["lifetime"] > 0 else SCANNED
     length = np.array([len(blend) for blend in terms], np.int64)

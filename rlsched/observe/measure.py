@@ -144,6 +144,7 @@ def measure_candidates(
     q: Any,
     r: Any,
     fixed: Any,
+    kind: Any,
     rec: Any,
     d: Any,
     found: Any,
@@ -162,7 +163,7 @@ def measure_candidates(
     for slot in range(found):
         j, f = d.order[slot], out[slot]
         i = d.rows[j]
-        fixed_i, rec_i = fixed[i], rec[i]
+        fixed_i, rec_i = fixed[kind[i]], rec[i]
         _share_features(j, r, q, f)
         f[X_CPU_SIZE], f[X_MEM_SIZE] = fixed_i[V_CPU_SIZE], fixed_i[V_MEM_SIZE]
         if q.cap[wd.L_GPUS, j] > 0:

@@ -17,9 +17,10 @@ from rlsched.errors import SpecError, did_you_mean
 from rlsched.observe import features as ft
 from rlsched.observe.alike import Kept, make_kept, take_in
 from rlsched.observe.blends import BlendArrays, make_blends
+from rlsched.observe.desk import Desk, make_desk, side_by_side
 from rlsched.observe.measure import carriers_of, measure_candidates, measure_globals, scales_of
 from rlsched.observe.settings import ObservationSettings
-from rlsched.observe.shortlist import Desk, Lists, make_desk, make_lists, pick_listed, pick_scanned, side_by_side
+from rlsched.observe.shortlist import Lists, make_lists, pick_listed, pick_scanned
 from rlsched.sim import rules as ru
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
@@ -234,7 +235,8 @@ def observe_copy(w: Any, c: Any, p: Any, o: Any, log: Any, n: Any, out: Any) -> 
             m.lifetime,
             q,
             r,
-            k.fixed[fleet],
+            k.fixed,
+            k.kind[fleet],
             k.rec[n],
             d,
             found,

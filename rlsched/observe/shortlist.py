@@ -16,28 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rlsched.observe.alike import (
-    BLOCK,
-    E_CPU,
-    E_EXIT,
-    E_FRAG,
-    E_GPU,
-    E_MEM,
-    E_TASKS,
-    V_CPU,
-    V_GPUS,
-    V_INV_CPU,
-    V_INV_GPU,
-    V_INV_MEM,
-    V_MEM,
-    V_MODEL,
-)
-from rlsched.observe.blends import BY_END, LISTED, SCANNED, BlendArrays
+from rlsched.observe.alike import BLOCK, lowest_bit
+from rlsched.observe.blends import BY_END, BY_ROW, LISTED, SCANNED, BlendArrays
+from rlsched.observe.desk import fetch
 from rlsched.sim import state as st
 from rlsched.sim import world as wd
 from rlsched.sim.compile import bare_njit
 from rlsched.sim.feasible import group_full
-from rlsched.sim.scoring import LIFETIME_STEPS, NEG, MachineArrays, score_blends, score_parts
+from rlsched.sim.scoring import LIFETIME_STEPS, NEG, score_blends, score_parts
 from rlsched.sim.world import WorldArrays
 
 I64 = npt.NDArray[np.int64]
@@ -46,6 +32,8 @@ F64 = npt.NDArray[np.float64]
 
 #: Lists pay for up to this many candidates, and where there are several times as many machines.
 MAX_LISTED = 64
+#: Up to so many candidates are ordered by counting, pair by pair.
+COUNTED = 32
 
 
 class Lists(NamedTuple):
@@ -60,35 +48,6 @@ class Lists(NamedTuple):
     row: I32  # (N, S, B, L)
     floor: F64  # (N, S, B) best score of those left out, -inf none
     floor_row: I64  # (N, S, B)
-
-
-class Desk(NamedTuple):
-    """Working memory of one thread; nothing in it lasts beyond a decision."""
-
-    whole: I64  # (6, C) some machines side by side, as score_parts reads them
-    real: F64  # (6, C)
-    gpu: I64  # (C, G)
-    kinds: I32  # (C, 5)
-    cap: I64  # (4, C) read-only view of cap_w, the type of the world's own
-    inv: F64  # (5, C)
-    cap_w: I64
-    inv_w: F64
-    device: I64  # (G,)
-    score: F64  # (max(M, C),)
-    parts: I64  # (1, 2)
-    one_rule: I64  # (1,)
-    one_weight: F64  # (1,) holds 1
-    stale: I64  # (C,) machines that changed
-    leads: I64  # (C,) 1: it stands for its class
-    total: F64  # (B, max(M, C)) scores by each heuristic
-    alive: I64  # (M,) machines not yet named, nor in equal state to one
-    mark: I64  # (M,) number of the decision that last named the machine, or counted its class
-    stamp: I64  # (1,) number of the decision
-    place: I64  # (B,) where to go on in each list
-    prior: F64  # (K,) the prior's score of each candidate
-    order: I64  # (K,) the candidates, best of the prior first
-    rows: I64  # (K,) candidates as they were found
-    equal: I64  # (K,)
 
 
 def make_lists(w: WorldArrays, blends: BlendArrays, n_copies: int, candidates: int, budget_mib: int) -> Lists:
@@ -125,82 +84,6 @@ def make_lists(w: WorldArrays, blends: BlendArrays, n_copies: int, candidates: i
     )
 
 
-def make_desk(w: WorldArrays, blends: BlendArrays, candidates: int, ring: int) -> Desk:
-    """Allocate the working memory of one thread."""
-    size, g = w.fleet_i.shape[2], int(w.fleet_i[:, wd.L_GPUS].max())
-    c = max(candidates, ring)
-    cap, inv = np.zeros((4, c), np.int64), np.zeros((5, c))
-    cap_seen, inv_seen = cap.view(), inv.view()
-    cap_seen.flags.writeable = inv_seen.flags.writeable = False
-    return Desk(
-        np.zeros((6, c), np.int64),
-        np.zeros((6, c)),
-        np.zeros((c, g), np.int64),
-        np.zeros((c if g else 0, st.N_KINDS), np.int32),
-        cap_seen,
-        inv_seen,
-        cap,
-        inv,
-        np.zeros(max(1, g), np.int64),
-        np.zeros(max(size, c)),
-        np.zeros((1, 2), np.int64),
-        np.zeros(1, np.int64),
-        np.ones(1),
-        np.zeros(c, np.int64),
-        np.zeros(c, np.int64),
-        np.zeros((len(blends.kind), max(size, c))),
-        np.zeros(size, np.int64),
-        np.full(size, -1, np.int64),
-        np.zeros(1, np.int64),
-        np.zeros(len(blends.kind), np.int64),
-        np.zeros(candidates),
-        np.zeros(candidates, np.int64),
-        np.zeros(candidates, np.int64),
-        np.zeros(candidates, np.int64),
-    )
-
-
-@bare_njit(forceinline=True)
-def side_by_side(m: Any, d: Any) -> Any:
-    """The machines that :func:`fetch` put on the desk, as the scoring rules read them."""
-    return MachineArrays(
-        d.whole,
-        d.real,
-        d.gpu,
-        d.kinds,
-        d.cap,
-        d.inv,
-        m.max_cpu,
-        m.max_gpu,
-        m.typical_i,
-        m.typical_p,
-        m.lifetime,
-        m.frag,
-        d.device,
-        m.shape,
-    )
-
-
-@bare_njit(inline="always")
-def fetch(m: Any, k: Any, d: Any, n: Any, i: Any, j: Any) -> None:
-    """Put machine ``i`` on the desk at place ``j``."""
-    rec, fixed = k.rec[n, i], k.fixed[k.fleet[n], i]
-    whole, real, cap, inv = d.whole, d.real, d.cap_w, d.inv_w
-    whole[st.M_CPU, j], whole[st.M_MEM, j] = np.int64(rec[E_CPU]), np.int64(rec[E_MEM])
-    whole[st.M_GPU, j], whole[st.M_TASKS, j] = np.int64(rec[E_GPU]), max(np.int64(rec[E_TASKS]), 0)
-    whole[st.M_UP, j] = np.int64(rec[E_TASKS] >= 0.0)
-    real[st.M_EXIT, j], real[st.M_FRAG, j] = rec[E_EXIT], rec[E_FRAG]
-    cap[wd.L_CPU, j], cap[wd.L_MEM, j] = np.int64(fixed[V_CPU]), np.int64(fixed[V_MEM])
-    cap[wd.L_GPUS, j], cap[wd.L_MODEL, j] = np.int64(fixed[V_GPUS]), np.int64(fixed[V_MODEL])
-    inv[wd.L_INV_CPU, j], inv[wd.L_INV_MEM, j] = fixed[V_INV_CPU], fixed[V_INV_MEM]
-    inv[wd.L_INV_GPU, j] = fixed[V_INV_GPU]
-    if m.gpu.shape[1] > 0:
-        for device in range(cap[wd.L_GPUS, j]):
-            d.gpu[j, device] = m.gpu[i, device]
-        for kind in range(st.N_KINDS):
-            d.kinds[j, kind] = m.kinds[i, kind]
-
-
 @bare_njit(forceinline=True)
 def pick_listed(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, size: Any, most: Any) -> Any:
     """Name candidates from the kept lists; fill ``d.rows``, ``d.equal``, ``d.prior``, ``d.order``.
@@ -224,6 +107,8 @@ def pick_listed(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, 
         blend = found % n_blends if found < n_blends * b.best else 0
         if b.kind[blend] == BY_END:
             i = _pick_by_end(m, r, k, x, d, n, slot, stamp)
+        elif b.kind[blend] == BY_ROW:
+            i = _pick_by_row(k, x, d, n, slot, blend, stamp)
         else:
             i = _next_on_list(x, d, n, slot, blend, stamp)
             if i < 0 and x.floor[n, slot, blend] > NEG:
@@ -310,8 +195,17 @@ def _pick_some(b: Any, k: Any, d: Any, n: Any, fits: Any, most: Any) -> Any:
 
 @bare_njit(inline="always")
 def _sort(d: Any, found: Any) -> None:
-    """Order the candidates by the prior, largest first, lowest row on ties (Shell's sort)."""
-    for j in range(found):
+    """Order the candidates by the prior, largest first, lowest row on ties."""
+    if found <= COUNTED:
+        # Count who comes before: no branch to guess, and several at a time.
+        for one in range(np.uint64(found)):
+            value, row, before = d.prior[one], d.rows[one], np.int64(0)
+            for other in range(np.uint64(found)):
+                ahead = (d.prior[other] > value) | ((d.prior[other] == value) & (d.rows[other] < row))
+                before += np.int64(ahead)
+            d.order[before] = one
+        return
+    for j in range(found):  # Shell's sort
         d.order[j] = j
     gap = 1
     while gap < found // 3:
@@ -364,17 +258,20 @@ def _refresh(m: Any, q: Any, r: Any, b: Any, k: Any, x: Any, d: Any, n: Any, slo
         if b.kind[blend] != LISTED:
             continue
         row, score, total = x.row[n, slot, blend], x.score[n, slot, blend], d.total[blend]
-        listed = 0
-        for at in range(x.listed[n, slot, blend]):  # whoever changed leaves the list
+        # Who stays and who is to come in nobody can foresee: count instead of branching.
+        listed = np.int64(0)
+        for at in range(np.uint64(x.listed[n, slot, blend])):  # whoever changed leaves the list
             i = row[at]
-            if mark[i] != stamp:
-                row[listed], score[listed] = i, score[at]
-                listed += 1
+            row[listed], score[listed] = i, score[at]
+            listed += np.int64(mark[i] != stamp)
         floor, floor_row, room = x.floor[n, slot, blend], x.floor_row[n, slot, blend], b.room[blend]
-        for j in range(stale):
-            value = total[j]
-            if value > NEG and value >= floor and d.leads[j] == 1:
-                listed, floor, floor_row = _put(row, score, listed, room, floor, floor_row, value, d.stale[j])
+        coming = np.int64(0)
+        for j in range(np.uint64(stale)):
+            d.coming[coming] = j
+            coming += np.int64((total[j] > NEG) & (total[j] >= floor) & (d.leads[j] == 1))
+        for at in range(coming):
+            j = d.coming[at]
+            listed, floor, floor_row = _put(row, score, listed, room, floor, floor_row, total[j], d.stale[j])
         x.listed[n, slot, blend], x.floor[n, slot, blend], x.floor_row[n, slot, blend] = listed, floor, floor_row
 
 
@@ -450,29 +347,44 @@ def _next_on_list(x: Any, d: Any, n: Any, slot: Any, blend: Any, stamp: Any) -> 
 
 
 @bare_njit(inline="always")
+def _pick_by_row(k: Any, x: Any, d: Any, n: Any, slot: Any, blend: Any, stamp: Any) -> Any:
+    """The first machine that can hold the request, stands for its class and is not named yet; -1 when none is left."""
+    fit, lead, block = x.fit[n, slot], k.lead[n], d.place[blend]
+    while block < fit.shape[0]:
+        bits = fit[block] & lead[block]
+        while bits != 0:
+            i = np.int64(block * BLOCK + lowest_bit(bits))
+            if d.mark[i] != stamp:
+                d.place[blend] = block
+                return i
+            bits &= bits - 1
+        block += 1
+    d.place[blend] = block
+    return np.int64(-1)
+
+
+@bare_njit(inline="always")
 def _pick_by_end(m: Any, r: Any, k: Any, x: Any, d: Any, n: Any, slot: Any, stamp: Any) -> Any:
     """The machine that the rule ``lifetime`` scores best and that is not named yet; -1 when none is left."""
     # An empty machine ends now whatever is kept as its end, so nobody asks whether it is empty.
-    fit, tail, ends, cls, rep, mark = x.fit[n, slot], k.tail[n], m.f[st.M_EXIT], k.cls[n], k.rep[n], d.mark
+    fit, lead, tail, ends, mark = x.fit[n, slot], k.lead[n], k.tail[n], m.f[st.M_EXIT], d.mark
     best, chosen, limit = LIFETIME_STEPS.shape[0] + 1, np.int64(-1), math.inf
     for block in range(fit.shape[0]):
-        bits = fit[block]
+        bits = fit[block] & lead[block]
         if bits == 0 or steps_of(r.now, r.end, m.lifetime, tail[block], True) >= best:
             continue
-        i = np.int64(block * BLOCK)
         while bits != 0:
-            if bits & 1:
-                longer = r.end - _ends_at(r.now, m.lifetime, ends[i])
-                # Written so that what is not a number takes no step, as in `steps_of`.
-                if not longer > limit and mark[i] != stamp and rep[cls[i]] == i:
-                    chosen, best = i, 0
-                    for step in range(LIFETIME_STEPS.shape[0]):
-                        best += longer > LIFETIME_STEPS[step]
-                    if best == 0:
-                        return chosen
-                    limit = LIFETIME_STEPS[best - 1]
-            bits = (bits >> 1) & 0x7FFFFFFFFFFFFFFF
-            i += 1
+            i = np.int64(block * BLOCK + lowest_bit(bits))
+            bits &= bits - 1
+            longer = r.end - _ends_at(r.now, m.lifetime, ends[i])
+            # Written so that what is not a number takes no step, as in `steps_of`.
+            if not longer > limit and mark[i] != stamp:
+                chosen, best = i, 0
+                for step in range(LIFETIME_STEPS.shape[0]):
+                    best += longer > LIFETIME_STEPS[step]
+                if best == 0:
+                    return chosen
+                limit = LIFETIME_STEPS[best - 1]
     return chosen
 
 

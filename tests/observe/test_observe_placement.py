@@ -7,6 +7,7 @@ import pytest
 from placement_worlds import CPU_SETTINGS, GPU_SETTINGS, world
 
 from rlsched.errors import SpecError
+from rlsched.observe.alike import lowest_bit
 from rlsched.observe.features import CANDIDATE_FEATURES, CANDIDATE_NAMES, GLOBAL_FEATURES, GLOBAL_NAMES
 from rlsched.observe.placement import Observer, device_choice
 from rlsched.observe.reference import candidates_of
@@ -429,3 +430,10 @@ def test_a_rule_that_needs_fragmentation_is_refused_where_it_is_not_measured() -
         Observer(bare, 1, ObservationSettings(shortlist=("lifetime",)))
     with pytest.raises(SpecError, match="devices='score' picks GPUs by fragmentation"):
         device_choice(ObservationSettings(devices="score"), built)
+
+
+def test_the_lowest_bit_of_a_word_is_found_wherever_it_is() -> None:
+    for bit in range(64):
+        alone = np.int64(np.uint64(1 << bit).astype(np.int64))
+        above = np.int64(np.uint64((2**64 - 1) << bit & (2**64 - 1)).astype(np.int64))
+        assert lowest_bit(alone) == lowest_bit(above) == bit
