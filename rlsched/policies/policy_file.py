@@ -99,13 +99,20 @@ class PolicyFile:
         return answer
 
     def probe(self, n_fields: int) -> None:
-        """Ask one question: is the answer a number in [-1, 1].
+        """Ask three questions: are the answers numbers in [-1, 1].
 
         Raises
         ------
         PolicyError
         """
-        if not (np.abs(self.actions(np.zeros((1, n_fields), np.float32))) <= 1).all():
+        ramp = np.linspace(-1.0, 1.0, n_fields, dtype=np.float32)
+        try:
+            answers = self.actions(np.stack([np.zeros_like(ramp), ramp, -ramp]))
+        except PolicyError:
+            raise PolicyError(
+                f"{self.path} has weights that are not numbers (NaN or infinite). Train it again."
+            ) from None
+        if not (np.abs(answers) <= 1).all():
             raise PolicyError(f"{self.path} answers beyond [-1, 1]. Train it again.")
 
 
@@ -169,4 +176,6 @@ def _decode(found: dict[str, str], path: Path, kind: PolicyKind) -> dict[str, An
     for key, shape in kind.shapes.items():
         if not isinstance(out[key], shape) or not out[key]:
             raise PolicyError(f"{path}: metadata {key} must be a {shape.__name__}: got {out[key]!r}. Export it again.")
+        if shape is int and (isinstance(out[key], bool) or out[key] < 0):
+            raise PolicyError(f"{path}: metadata {key} must be above 0: got {out[key]!r}. Export it again.")
     return out

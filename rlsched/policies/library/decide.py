@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlsched.errors import PolicyError
 from rlsched.policies.library import cluster as cl
 from rlsched.policies.library.cluster import Cluster
 from rlsched.policies.library.levers import OfLever
@@ -167,8 +168,11 @@ class Door(OfLever):
         told.setdefault("arrived_cpu_mcore", int((cluster.whole[cl.CAP_CPU] - cluster.whole[cl.CPU]).sum()))
         told.setdefault("arrived_gpu_mgpu", int((cluster.whole[cl.CAP_GPU] - cluster.whole[cl.GPU]).sum()))
         out = []
-        for request in requests_of(requests):
-            r = read_request(request, cluster, terms)
+        for number, request in enumerate(requests_of(requests)):
+            try:
+                r = read_request(request, cluster, terms)
+            except PolicyError as error:
+                raise PolicyError(f"row {number} of the requests: {error}") from None
             told["arrived_cpu_mcore"] += r.cpu
             told["arrived_gpu_mgpu"] += r.gpus * r.mgpu
             decision = self._place(cluster, r, told, terms, assumed, how)

@@ -74,7 +74,9 @@ def columns_of(machines: Any) -> tuple[dict[str, Any], int, Any]:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise PolicyError(f"column {sorted(twice)[0]!r} of the machines is there twice. Keep one.")
-        return {name: machines[name].to_numpy() for name in names}, len(machines), machines.index
+        # Other columns are named, for a misspelt one to be found, and not read.
+        read: dict[str, Any] = {name: machines[name].to_numpy() if name in COLUMNS else None for name in names}
+        return read, len(machines), machines.index
     if isinstance(machines, Mapping):
         columns = dict(machines)
         first = columns.get("cpu_mcore", next(iter(columns.values()), ()))
@@ -266,9 +268,11 @@ class Table:
 
     def wrong_type(self, name: str, array: npt.NDArray[Any], wanted: str) -> None:
         """Raise for a column of another type, showing its first odd value."""
-        odd = next((i for i, v in enumerate(array.tolist()) if isinstance(v, bool) or not isinstance(v, int)), 0)
+        values = array.tolist()
+        fine = (int, float) if wanted == "numbers" else int
+        odd = next((i for i, v in enumerate(values) if isinstance(v, bool) or not isinstance(v, fine)), 0)
         raise PolicyError(
-            f"{name} must hold {wanted}: got dtype {array.dtype}, e.g. {array[odd]!r} in row {odd} of the machines. "
+            f"{name} must hold {wanted}: got dtype {array.dtype}, e.g. {values[odd]!r} in row {odd} of the machines. "
             "Convert the column first."
         )
 
@@ -290,7 +294,8 @@ class Table:
             for row, (values, n) in enumerate(zip(array, count.tolist(), strict=True)):
                 given = [] if values is None or np.ndim(values) == 0 else list(values)
                 if isinstance(values, (str, bytes)) or len(given) < n or not all(_is_whole(v) for v in given[:n]):
-                    self.fail("gpu_free_mgpu", f"a list of {n} whole numbers, one a device", row, values)
+                    many = f"a list of {n} whole numbers, one a device" if n else "an empty list without devices"
+                    self.fail("gpu_free_mgpu", many, row, values)
                 out[row, :n] = given[:n]
         mine = np.arange(wide)[None, :] < count[:, None]
         bad = np.argwhere(mine & ((out < 0) | (out > 1000)))

@@ -110,6 +110,8 @@ def read_situation(situation: Mapping[str, Any] | None) -> tuple[dict[str, float
     PolicyError
         Unknown key, or a number that cannot be.
     """
+    if situation is not None and not isinstance(situation, Mapping):
+        raise PolicyError(f"situation must be a mapping: got {type(situation).__name__}. Keys: {', '.join(SITUATION)}.")
     told = dict(situation or {})
     for key, value in told.items():
         if key not in SITUATION:

@@ -290,7 +290,17 @@ class LearnedDoor(Door):
 def _heuristic(found: Any) -> Any:
     from rlsched.policies import find_heuristic
 
-    return find_heuristic(found) if isinstance(found, str) else found
+    if isinstance(found, str):
+        try:
+            return find_heuristic(found)
+        except PolicyError as error:
+            raise PolicyError(f"against must name a heuristic of placement: {error}") from None
+    if not isinstance(found, HeuristicDoor):
+        raise PolicyError(
+            f"against must be a heuristic of placement, or its name: got {getattr(found, 'name', found)!r} "
+            f"({type(found).__name__}). Example: against='best_fit'"
+        )
+    return found
 
 
 def _how(other: Any) -> dict[str, Any]:

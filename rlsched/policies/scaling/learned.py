@@ -177,7 +177,9 @@ def load_scaling(name: str | Path) -> LearnedScaling:
     file.check_widths(len(told["fields"]), len(told["reach"]))
     try:
         base = parse_scaling(told["base"])
-        residual = Residual(base, told["reach"], validate(ScalingObservation, told["observation"], str(path)))
+        residual = Residual(
+            base, told["reach"], validate(ScalingObservation, told["observation"], "metadata observation")
+        )
     except (PolicyError, SpecError) as error:
         raise PolicyError(f"{path}: {error} Export it again.") from None
     file.probe(len(told["fields"]))
