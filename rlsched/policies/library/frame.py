@@ -348,10 +348,15 @@ class Table:
             return np.zeros((5, self.n), np.int64)
         if array.dtype == object and all(np.shape(row) == (5,) for row in array):
             array = np.array([list(row) for row in array])  # lists in a frame
-        if array.shape != (self.n, 5) or array.dtype.kind not in "iu" or (array < 0).any():
-            raise PolicyError(
-                f"gpu_kinds must be a table of 5 whole numbers >= 0 a machine: got {array.dtype} {array.shape}."
-            )
+        rule = "5 whole numbers >= 0"
+        if array.shape != (self.n, 5) or array.dtype.kind not in "iu":
+            for row, values in enumerate(array.tolist() if array.ndim == 1 else ()):
+                if np.shape(values) != (5,) or not all(_is_whole(value) for value in values):
+                    self.fail("gpu_kinds", rule, row, values)
+            raise PolicyError(f"gpu_kinds must be a table of {rule} a machine: got {array.dtype} {array.shape}.")
+        bad = np.flatnonzero((array < 0).any(axis=1))
+        if bad.size:
+            self.fail("gpu_kinds", rule, int(bad[0]), array[bad[0]].tolist())
         return array.T.astype(np.int64)
 
 

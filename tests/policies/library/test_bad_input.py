@@ -42,8 +42,9 @@ def without(columns: dict, *names: str) -> dict:
         (without(BASIC, "mem_free_mib"), r"Of machines with nothing on them: mem_free_mib = mem_mib\.$"),
         (
             {"cpu_free": [1], **without(BASIC, "cpu_free_mcore")},
-            r"cpu_free_mcore = cpu_mcore\. Did you mean 'cpu_free'\?",
+            r"cpu_free_mcore = cpu_mcore\. Did you mean 'cpu_free'\? Rename it\.$",
         ),
+        ({"foo": [1, 2], **without(BASIC, "cpu_mcore")}, r"lack column cpu_mcore .*\. Of other names: foo\.$"),
         (
             without(BASIC, "cpu_mcore", "mem_mib"),
             r"lack columns cpu_mcore \(millicores; capacity\), mem_mib \(MiB; capacity\)",
@@ -86,6 +87,22 @@ def without(columns: dict, *names: str) -> dict:
         ({**BASIC, "up": ["yes", "no"]}, "up must hold True or False"),
         ({**BASIC, "tasks": np.array([0, -3])}, "tasks must be in .*: got -3 tasks"),
         ({**BASIC, "busy_for_s": np.array([0, np.inf])}, "busy_for_s must be finite: got inf s"),
+        ({**BASIC, "busy_for_s": np.array([np.nan, 5.0])}, "busy_for_s must be a number where a machine holds tasks"),
+        (
+            {**BASIC, "in_use_s": np.array([np.nan, 5.0])},
+            r"in_use_s must be .*got nan s in row 0 .*leave the whole col",
+        ),
+        ({**BASIC, "oldest_task_s": ["a", "b"]}, "oldest_task_s must hold numbers: got dtype <U1, e.g. 'a' in row 0"),
+        ({**BASIC, "oldest_task_s": [-1.0, 0.0]}, "oldest_task_s must be >= 0 and finite: got -1.0 s in row 0"),
+        ({**BASIC, "gpu_model": [3, 4]}, "gpu_model must be a text, or missing: got 3 in row 0"),
+        ({**BASIC, "gpu_count": [0, 0], "gpu_free_mgpu": ["x", ""]}, "gpu_free_mgpu must be an empty list without dev"),
+        (
+            {**BASIC, "machine_id": ["a", "a"]},
+            "machine_id of the machines must name each machine once: got 'a' in rows",
+        ),
+        ({**BASIC, "machine_id": ["a", None]}, "machine_id of the machines must name every machine: got None in row 1"),
+        ({**BASIC, "machine_id": [1.0, np.nan]}, "must name every machine: got nan in row 1"),
+        ({**BASIC, "machine_id": pd.Series([["a"], ["b"]])}, r"must hold texts or numbers: got \['a'\] in row 0"),
         ({**BASIC, "price_per_h": np.array([-1.0, 1.0])}, "price_per_h must be >= 0 and finite: got -1.0"),
         ({**BASIC, "power_curve": ["hp_ml110_g44", None]}, "unknown power curve 'hp_ml110_g44'. Did you mean"),
     ],
@@ -99,6 +116,27 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
     frame = pd.concat([pd.DataFrame(BASIC), pd.DataFrame({"mem_mib": [1, 2]})], axis=1)
     with pytest.raises(PolicyError, match="column 'mem_mib' of the machines is there twice"):
         ask(frame)
+
+
+def test_two_machines_of_one_name_in_the_index_are_refused_also_later() -> None:
+    policy, frame = rlsched.load_policy("best_fit"), pd.DataFrame(BASIC, index=["a", "b"])
+    assert policy.place(SMALL, frame).machine_id == "a"
+    with pytest.raises(PolicyError, match="the index of the machines must name each machine once: got 'b' in rows 0"):
+        policy.place(SMALL, frame.set_axis(["b", "b"]))
+
+
+def test_what_is_not_known_of_an_empty_machine_may_be_missing() -> None:
+    # The second machine has nothing on it: NaN says so as well as any number.
+    known = {"busy_for_s": np.array([5.0, 0.0]), "in_use_s": np.array([5.0, 0.0])}
+    missing = {name: np.array([5.0, np.nan]) for name in known}
+    assert ask({**BASIC, **known}) == ask({**BASIC, **missing})
+    nilas = rlsched.load_policy("nilas")
+    assert nilas.place(SMALL, {**BASIC, **known}) == nilas.place(SMALL, {**BASIC, **missing})
+
+
+def test_columns_of_other_names_may_hold_anything() -> None:
+    frame = pd.DataFrame({**BASIC, "owner": [object(), 3], 7: ["x", None]})
+    assert ask(frame) == ask(BASIC)
 
 
 def test_the_machine_is_named_in_the_message() -> None:
@@ -136,13 +174,14 @@ def test_requests_that_cannot_be_are_refused(request_: Any, message: str) -> Non
 @pytest.mark.parametrize(
     ("situation", "message"),
     [
+        ([1], "situation must be a mapping: got list. Keys: waiting, "),
         ({"wating": 1}, "unknown key 'wating' of the situation. Did you mean 'waiting'"),
         ({"waiting": -1}, "waiting of the situation must be a whole number >= 0 .*got -1"),
         ({"waiting": 1.5}, "got 1.5"),
         ({"from_queue": 2}, "from_queue of the situation must be 0 or 1: got 2"),
     ],
 )
-def test_situations_that_cannot_be_are_refused(situation: dict, message: str) -> None:
+def test_situations_that_cannot_be_are_refused(situation: Any, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         ask(BASIC, situation=situation)
 
@@ -166,8 +205,12 @@ def test_arguments_that_are_missing_or_unknown_are_refused(policy_file: Path) ->
         rlsched.load_policy("best_fit").place_many(SMALL, BASIC)
     with pytest.raises(PolicyError, match=r"unknown policy 'bestfit'.* Did you mean 'best_fit'"):
         rlsched.load_policy("bestfit")
-    with pytest.raises(PolicyError, match="unknown policy 'wurst_fit'"):
+    with pytest.raises(PolicyError, match="against must name a heuristic of placement: unknown policy 'wurst_fit'"):
         rlsched.load_policy("best_fit").explain(SMALL, BASIC, against="wurst_fit")
+    with pytest.raises(PolicyError, match=r"against must be a heuristic of placement, or its name: got 5 \(int\)"):
+        rlsched.load_policy("best_fit").explain(SMALL, BASIC, against=5)
+    with pytest.raises(PolicyError, match="row 1 of the requests: the request lacks mem_mib"):
+        rlsched.load_policy("best_fit").place_many([SMALL, {"cpu_mcore": 1}], BASIC)
 
 
 class _Bomb:

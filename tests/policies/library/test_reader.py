@@ -51,6 +51,36 @@ def test_what_changed_is_read_as_it_would_be_afresh(machines: dict[str, Any], wi
         same(reader.read(frame, terms), read_cluster(frame, terms))
 
 
+@pytest.mark.parametrize("without", [(), ("tasks",), ("gpu_kinds",), ("tasks", "gpu_kinds")])
+def test_rows_that_change_a_few_at_a_time_are_read_as_they_would_be_afresh(without: tuple) -> None:
+    terms, reader, draw, n = Terms(), Reader(), np.random.default_rng(2), 40
+    frame: dict[str, Any] = {
+        "cpu_mcore": np.full(n, 16_000),
+        "mem_mib": np.full(n, 32_768),
+        "cpu_free_mcore": np.full(n, 16_000),
+        "mem_free_mib": np.full(n, 32_768),
+        "gpu_count": draw.integers(0, 3, n),
+        "tasks": np.zeros(n, np.int64),
+        "gpu_kinds": np.zeros((n, 5), np.int64),
+    }
+    frame["gpu_free_mgpu"] = np.where(np.arange(2) < frame["gpu_count"][:, None], 1000, -1)
+    frame = {name: column for name, column in frame.items() if name not in without}
+    for step in range(200):
+        for row in draw.integers(0, n, draw.integers(0, 4)):
+            taken = draw.random() < 0.7
+            frame["cpu_free_mcore"][row] = draw.integers(0, 16_000) if taken else 16_000
+            frame["mem_free_mib"][row] = draw.integers(0, 32_768) if taken else 32_768
+            count = int(frame["gpu_count"][row])
+            frame["gpu_free_mgpu"][row, :count] = draw.integers(0, 1_001, count) if taken and step > 20 else 1000
+            if "tasks" in frame:
+                frame["tasks"][row] = draw.integers(1, 9) if taken else 0
+            if "gpu_kinds" in frame:
+                frame["gpu_kinds"][row] = draw.integers(0, 3, 5) if taken else 0
+        before = {name: column.copy() for name, column in frame.items()}
+        same(reader.read(frame, terms), read_cluster(frame, terms))
+        assert all((frame[name] == column).all() for name, column in before.items()), "the caller's stay as they were"
+
+
 def test_a_column_changed_in_place_is_seen(machines: dict[str, Any]) -> None:
     terms, reader = Terms(), Reader()
     reader.read(machines, terms)
@@ -88,6 +118,8 @@ def test_other_terms_or_other_columns_are_read_afresh(machines: dict[str, Any]) 
         ("cpu_free_mcore", -1),
         ("mem_free_mib", 10**9),
         ("tasks", -2),
+        ("gpu_kinds", -1),
+        ("gpu_free_mgpu", 1_001),
         ("busy_for_s", np.inf),
         ("in_use_s", -1.0),
         ("cpu_mcore", -5),
