@@ -98,5 +98,5 @@ def test_memory_beyond_the_machine_or_on_a_machine_that_is_off_is_refused() -> N
     assert policy.thresholds(hosts, ticks, vms=3)
     with pytest.raises(PolicyError, match="mem_used_mib of the machines must be at most mem_mib: got 40000 in row 0"):
         policy.thresholds({**hosts, "mem_used_mib": [40000, 0]}, ticks, vms=3)
-    with pytest.raises(PolicyError, match="mem_used_mib .* must be 0 where the machine is off: got 5 in row 1"):
+    with pytest.raises(PolicyError, match=r"mem_used_mib .* must be 0 where the machine is off: got 5 in row 1"):
         policy.thresholds({**hosts, "mem_used_mib": [9000, 5]}, ticks, vms=3)
