@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from rlsched.errors import SpecError, UserError, did_you_mean
+from rlsched.traces.advice import on_the_command_line
 
 #: Command → (module, one line of help). The module is imported when the command is used.
 COMMANDS = {
@@ -84,7 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     command: Any = typer.main.get_command(app)
     try:
-        code = command.main(args=argv, prog_name="rlsched", standalone_mode=False)
+        with on_the_command_line():
+            code = command.main(args=argv, prog_name="rlsched", standalone_mode=False)
     except UserError as error:
         _say(f"rlsched: {error}")
         return 2

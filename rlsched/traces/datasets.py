@@ -15,6 +15,7 @@ from typing import Any
 
 from rlsched import assets
 from rlsched.errors import MissingDataError, SpecError, TraceError, did_you_mean
+from rlsched.traces.advice import option
 from rlsched.traces.card import DatasetCard, Part, load_card
 from rlsched.traces.columns import Columns
 from rlsched.traces.read import read_any
@@ -58,14 +59,14 @@ def data_root(data: str | Path | None = None) -> Path:
     given = str(data) if data is not None else os.environ.get(DATA_VARIABLE, "")
     if given:
         root = Path(given)
-        origin = "--data" if data is not None else DATA_VARIABLE
+        origin = option("data") if data is not None else DATA_VARIABLE
     else:
         root = assets.package_dir().parent.parent / "shared" / "data"
         origin = "the default"
     if not root.is_dir():
         raise MissingDataError(
             f"there is no data folder: {origin} says {root}, which is not a directory. Put the datasets into a folder "
-            f"(docs/datasets.md says where to get them) and name it with {DATA_VARIABLE} or --data."
+            f"(docs/datasets.md says where to get them) and name it with {DATA_VARIABLE} or {option('data')}."
         )
     return root
 
@@ -115,7 +116,9 @@ def locate(name: str, part: str | None = None, data: str | Path | None = None) -
     """
     card = load_card(name).spec
     if not card.parts:
-        raise SpecError(f"card {name} has no parts: it describes a file of yours. Name the file, with --card {name}.")
+        raise SpecError(
+            f"card {name} has no parts: it describes a file of yours. Name the file, with {option('card')} {name}."
+        )
     key = next(iter(card.parts)) if part is None else part
     if key not in card.parts:
         raise SpecError(f"dataset {name} has no part {key!r}.{did_you_mean(key, card.parts)}")
@@ -124,7 +127,7 @@ def locate(name: str, part: str | None = None, data: str | Path | None = None) -
     if not path.exists():
         raise MissingDataError(
             f"dataset {name} is not on this machine: there is no {path}. Get it from {card.home or 'its source'}, or "
-            f"name the folder that holds {card.folder}/ with {DATA_VARIABLE} or --data."
+            f"name the folder that holds {card.folder}/ with {DATA_VARIABLE} or {option('data')}."
         )
     return card, chosen, path
 

@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rlsched.errors import SpecError, TraceError, did_you_mean
+from rlsched.traces.advice import option
 from rlsched.traces.columns import Columns, Demand, Machines, Signal, Trace, Usage
 from rlsched.traces.readers import READERS, Reader
 from rlsched.traces.readers.source import first_line, list_tree, quote, read_head
 
 _KIND = {Trace: "trace", Machines: "machines", Usage: "usage", Demand: "demand", Signal: "signal"}
 _LOOKED_AT = 20  # files of a folder of no format, to find one that could be named instead
-_HINT = (
-    f"{len(READERS)} formats are known ('rlsched traces list' names them). Name one with --format, or describe the "
-    "columns in a card with --card."
-)
 _FUNCTION = {
     "trace": "read_trace",
     "machines": "read_machines",
@@ -29,6 +26,13 @@ _FUNCTION = {
     "demand": "read_demand",
     "signal": "read_signal",
 }
+
+
+def _hint() -> str:
+    return (
+        f"{len(READERS)} formats are known ('rlsched traces list' names them). Name one with {option('format')}, or "
+        f"describe the columns in a card with {option('card')}."
+    )
 
 
 def kind_of(columns: Columns) -> str:
@@ -161,7 +165,7 @@ def recognise(path: str | Path) -> Reader:
     if found is None:
         raise TraceError(
             f"the content must be of a known format: {path}, which starts with {quote(first_line(head))}, is of none. "
-            f"{_HINT}"
+            f"{_hint()}"
         )
     return found
 
@@ -186,7 +190,7 @@ def _no_format_of_a_folder(path: Path) -> str:
             )
     return (
         f"the content must be of a known format: the directory {path}, first file {files[0].name!r}, is of none. "
-        f"{_HINT}"
+        f"{_hint()}"
     )
 
 

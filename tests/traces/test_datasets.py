@@ -68,9 +68,9 @@ def test_the_data_root_is_the_argument_then_the_variable_then_the_default(
 
 def test_missing_data_say_what_to_set(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(MissingDataError, match=r"is not on this machine: there is no .*RLSCHED_DATA or --data"):
+    with pytest.raises(MissingDataError, match=r"is not on this machine: there is no .*RLSCHED_DATA or `data`"):
         locate(str(card), data=tmp_path / "nothing")
-    with pytest.raises(MissingDataError, match=r"there is no data folder: --data says .*absent"):
+    with pytest.raises(MissingDataError, match=r"there is no data folder: `data` says .*absent"):
         locate(str(card), data=tmp_path / "absent")
     monkeypatch.setenv("RLSCHED_DATA", str(tmp_path / "gone"))
     with pytest.raises(MissingDataError, match=r"there is no data folder: RLSCHED_DATA says .*gone"):

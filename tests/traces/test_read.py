@@ -76,7 +76,7 @@ def test_each_bad_file_is_one_clear_error(samples: Path, tmp_path: Path) -> None
     messages = {
         "truncated.gz": "a gzip file must be complete",
         "empty": "a trace file must not be empty",
-        "unknown": r"must be of a known format: .*starts with 'one,two', is of none. .*traces list.*--format.*--card",
+        "unknown": r"must be of a known format: .*starts with 'one,two', is of none. .*traces list.*`format`.*`card`",
         "folder": "a trace directory must hold files",
         "other folder": "must be of a known format: the directory .*first file 'notes'",
         "absent": "no file at",

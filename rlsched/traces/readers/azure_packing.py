@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rlsched.errors import TraceError
+from rlsched.traces.advice import option
 from rlsched.traces.columns import UNKNOWN, Trace
 from rlsched.traces.readers.google_2011_machines import check_reference, shares
 from rlsched.traces.readers.source import Source, first_line, quote, read_source
@@ -60,7 +61,8 @@ def read(path: Path, *, machine_cpu_mcore: int = 100_000, on_bad_row: str = "err
     if first is None:
         got = quote(line.decode("utf-8", "replace"))
         raise TraceError(
-            f"the first line must be '<n> <capacity> 0 0' with tabs: got {got} in {path}. Name another --format."
+            f"the first line must be '<n> <capacity> 0 0' with tabs: got {got} in {path}. Name another "
+            f"{option('format')}."
         )
     expected, capacity = int(first[1]), int(first[2])
     if capacity > _LARGEST:

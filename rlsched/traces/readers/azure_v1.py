@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from rlsched.errors import MissingDataError, SpecError, TraceError
 from rlsched.rng import stream
+from rlsched.traces.advice import option
 from rlsched.traces.columns import UNKNOWN, Drop, DropReport, Trace
 from rlsched.traces.readers.source import Source, quote, read_source
 from rlsched.traces.readers.table import check_choice
@@ -164,7 +165,7 @@ def _payload(line: bytes, number: int, name: str) -> tuple[int, bytes]:
     if not blank or not second.isdigit():
         raise TraceError(
             f"a line must be '<seconds> a,b,|,...': got {quote(line[:40].decode('utf-8', 'replace'))} in line {number} "
-            f"of {name}. Fix the line, or name another --format."
+            f"of {name}. Fix the line, or name another {option('format')}."
         )
     return int(second), rest.rstrip(b",")
 
@@ -188,7 +189,7 @@ def _arrivals(source: Source, lines: Sequence[bytes]) -> tuple[I64, npt.NDArray[
             token = next(token for token in payload.split(b",") if len(token) != 1)
             raise TraceError(
                 f"a flavour must be one letter: got {quote(token.decode('utf-8', 'replace'))} in {where}. "
-                "Fix the line, or name another --format."
+                f"Fix the line, or name another {option('format')}."
             )
         seconds.append(second)
         payloads.append(payload + b"," if payload else b"")

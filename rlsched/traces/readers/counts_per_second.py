@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from rlsched.errors import SpecError, TraceError
+from rlsched.traces.advice import option
 from rlsched.traces.columns import F64, I64, Demand, Drop, DropReport
 from rlsched.traces.readers.source import Source, quote, read_source
 from rlsched.traces.readers.times import whole_number
@@ -122,7 +123,7 @@ def _counts(source: Source) -> I64:
         token = source.data[wrong.start() : wrong.start() + 20].split()[0].decode("utf-8", "replace")
         raise TraceError(
             f"a count must be a whole number of at most nine digits: got {quote(token)} near number {max(number, 1)} "
-            f"of {source.name}. Fix the file, or name another --format."
+            f"of {source.name}. Fix the file, or name another {option('format')}."
         )
     return np.array(source.data.split(), np.int64)
 

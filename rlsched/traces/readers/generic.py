@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import SpecError, TraceError
+from rlsched.traces.advice import option
 from rlsched.traces.card import ColumnMap, known_columns, load_card
 from rlsched.traces.columns import ANY_MODEL, MAX_GPU_MODELS, MAX_GPUS, MAX_QUANTITY, UNKNOWN, Machines, Trace
 from rlsched.traces.readers.parquet_table import parquet_names, read_parquet
@@ -123,7 +124,7 @@ def _map(path: Path, card: str | Path | ColumnMap | None, is_parquet: bool) -> C
             return ColumnMap(kind=kind, columns=columns)  # type: ignore[arg-type]
     raise TraceError(
         f"without a card, a file must use our column names ({', '.join(sorted(_OWN['trace']))}, ...): {path} has "
-        f"{', '.join(quote(name, 30) for name in names[:12])}. Map them in a card and name it with --card."
+        f"{', '.join(quote(name, 30) for name in names[:12])}. Map them in a card and name it with {option('card')}."
     )
 
 

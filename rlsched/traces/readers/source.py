@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rlsched.errors import SpecError, TraceError
+from rlsched.traces.advice import option
 
 HEAD_BYTES = 65_536  # what a reader's sniff() sees
 _CHUNK = 1 << 20
@@ -87,7 +88,7 @@ def _no_file(path: Path) -> TraceError:
     if path.is_dir():
         return TraceError(
             f"a file is needed here: {path} is a directory. Name a file in it, or force a format that reads "
-            "directories with --format (bitbrains, planetlab)."
+            f"directories with {option('format')} (bitbrains, planetlab)."
         )
     return TraceError(f"no file at {path}. Check the path, or list what there is with 'rlsched traces list'.")
 

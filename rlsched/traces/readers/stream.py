@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import TraceError
+from rlsched.traces.advice import option
 from rlsched.traces.columns import Drop
 from rlsched.traces.readers.source import GZIP_MAGIC, ZIP_MAGIC, Source, max_bytes, open_file, read_source, too_big
 from rlsched.traces.readers.table import FIRST_ROWS, Column, Table, read_csv
@@ -172,7 +173,8 @@ class CsvBlocks:
                 cut = rest.find(b"\n", cut) + 1 if cut else 0
                 if cut == 0 and len(rest) > max(4 * self.block_bytes, _SHORT_LINE):
                     raise TraceError(
-                        f"a CSV file must have lines: {name} has none in {len(rest):,} bytes. Name the right --format."
+                        f"a CSV file must have lines: {name} has none in {len(rest):,} bytes. Name the right "
+                        f"{option('format')}."
                     )
                 if len(rest) <= 4 * self.block_bytes and rest.count(b'"', 0, cut) % 2:
                     continue  # a quoted field may hold the line end; where it never closes, the reader says so

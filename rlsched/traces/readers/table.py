@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import MissingDataError, SpecError, TraceError, did_you_mean
+from rlsched.traces.advice import option, skip_hint
 from rlsched.traces.columns import MAX_QUANTITY, Drop, DropReport
 from rlsched.traces.nouns.base import repeated
 from rlsched.traces.readers.csv_text import only_plain
@@ -29,7 +30,6 @@ from rlsched.traces.readers.stamps import second_of, seconds_of
 Kind = Literal["int", "float", "text", "datetime"]
 Mask = npt.NDArray[np.bool_]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_SKIP_HINT = 'Fix the row, or read with on_bad_row="skip" (--option on_bad_row=skip; evaluate: in --columns).'
 FIRST_ROWS = 5  # of a drop, for the report
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
 
@@ -95,7 +95,7 @@ class Table:
         """Where a row is: ``"row 3 (line 4) of pods.csv"``."""
         return _place(int(self.rows[index]), self.first_line, self.name)
 
-    def require(self, column: str, ok: Mask, rule: str, fix: str = _SKIP_HINT) -> None:
+    def require(self, column: str, ok: Mask, rule: str, fix: str | None = None) -> None:
         """Refuse, or with ``on_bad_row="skip"`` drop and count, the rows that break a rule.
 
         Arrays taken from the table before this call have the old length.
@@ -113,7 +113,9 @@ class Table:
             return
         more = f" (and in {bad.size - 1:,} more rows)" if bad.size > 1 else ""
         value = quote(self.values[column][bad[0]])
-        raise TraceError(f"{column} must be {rule}: got {value} in {self.place(int(bad[0]))}{more}. {fix}")
+        raise TraceError(
+            f"{column} must be {rule}: got {value} in {self.place(int(bad[0]))}{more}. {fix or skip_hint()}"
+        )
 
     def require_unique(self, column: str) -> None:
         """Refuse or drop the second and later rows with the same value."""
@@ -236,7 +238,9 @@ def _header(data: bytes, delimiter: str, name: str) -> list[str]:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
-        raise TraceError(f"a CSV file must be UTF-8 text: line 1 of {name} is not. Name the right --format.") from None
+        raise TraceError(
+            f"a CSV file must be UTF-8 text: line 1 of {name} is not. Name the right {option('format')}."
+        ) from None
     try:
         return [field.strip() for field in next(csv.reader([text], delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
@@ -269,7 +273,7 @@ def missing_columns(absent: list[str], found: list[str], wanted: set[str], place
     guess = f" Did you mean {near[0]!r}?" if near else ""
     return TraceError(
         f"column {absent[0]!r} is missing{_others(absent)}: {place} has {shown}.{guess} "
-        "Add the column, name another --format, or map the columns in a card (--card)."
+        f"Add the column, name another {option('format')}, or map the columns in a card ({option('card')})."
     )
 
 
@@ -422,7 +426,7 @@ def _read_rows(
         if fault is not None:
             rule, got = fault
             if on_bad_row == "error":
-                raise TraceError(f"{rule}: got {got} in {_place(row, 1 + skip, name)}. {_SKIP_HINT}")
+                raise TraceError(f"{rule}: got {got} in {_place(row, 1 + skip, name)}. {skip_hint()}")
             faults.setdefault(rule, []).append(row)
             continue
         kept.append(row)

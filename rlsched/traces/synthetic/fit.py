@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import TraceError
+from rlsched.traces.advice import option
 from rlsched.traces.columns import F64, I64, Trace, Usage
 from rlsched.traces.synthetic.arrivals import STEP_S, WEEK_DAYS, fit_arrivals
 from rlsched.traces.synthetic.batches import batches
@@ -54,7 +55,7 @@ def fit_tasks(
     if len(trace) < 10 * min_count:
         raise TraceError(
             f"a profile needs at least {10 * min_count} tasks (ten times min_count = {min_count}): got {len(trace)} in "
-            f"{trace.source or 'the trace'}. Fit a longer trace, or lower --min-count (which discloses more)."
+            f"{trace.source or 'the trace'}. Fit a longer trace, or lower {option('min_count')} (which discloses more)."
         )
     when, observed_s, outside = busy_part(trace, observed_s)
     atoms = fit_atoms(trace, min_count)

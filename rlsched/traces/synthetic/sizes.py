@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rlsched.errors import TraceError
 from rlsched.spec import Spec
+from rlsched.traces.advice import option
 from rlsched.traces.columns import F64, I64, Trace
 from rlsched.traces.synthetic.mix import Drift
 from rlsched.traces.synthetic.tables import Weights
@@ -85,7 +86,7 @@ def fit_atoms(trace: Trace, min_count: int) -> AtomFit:
     if not kept:
         raise TraceError(
             f"no request shape is shared by {min_count} of the {len(trace)} tasks of {trace.source or 'the trace'}. "
-            "Fit a longer trace, or lower --min-count (which discloses more)."
+            f"Fit a longer trace, or lower {option('min_count')} (which discloses more)."
         )
     left = np.flatnonzero(code < 0)
     table = np.stack(kept)

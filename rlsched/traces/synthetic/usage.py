@@ -12,6 +12,7 @@ from pydantic import Field
 
 from rlsched.errors import TraceError
 from rlsched.spec import Spec
+from rlsched.traces.advice import option
 from rlsched.traces.columns import F64, I64, Usage
 from rlsched.traces.synthetic.normal import normal_cdf, normal_quantile
 from rlsched.traces.synthetic.tables import nonnegative_fit, significant
@@ -103,7 +104,7 @@ def fit_usage(usage: Usage, min_count: int, digits: int) -> UsagePart:
     if len(good) < min_count:
         raise TraceError(
             f"a usage profile needs {min_count} series of 12 samples: {usage.source or 'these columns'} has "
-            f"{len(good)}. Fit more series, or lower --min-count (which discloses more)."
+            f"{len(good)}. Fit more series, or lower {option('min_count')} (which discloses more)."
         )
     with_mem = bool(np.isfinite(usage.mem_share).any())
     cpu = [usage.series(i) for i in good]

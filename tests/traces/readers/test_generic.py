@@ -162,7 +162,7 @@ def test_a_bad_parquet_is_named(tmp_path: Path, frame: dict[str, list[object]], 
 
 
 def test_a_foreign_file_without_a_card_says_what_is_needed(samples: Path) -> None:
-    with pytest.raises(TraceError, match=r"without a card, a file must use our column names .*--card"):
+    with pytest.raises(TraceError, match=r"without a card, a file must use our column names .*`card`"):
         read_trace(samples / "foreign.csv", format="generic")
 
 

@@ -36,7 +36,7 @@ def test_rare_gpu_request_goes_to_an_atom_of_as_many_gpus():
 
 
 def test_nothing_common_is_refused_with_what_to_do():
-    with pytest.raises(TraceError, match=r"no request shape is shared by 20 of the 12 tasks.*--min-count"):
+    with pytest.raises(TraceError, match=r"no request shape is shared by 20 of the 12 tasks.*`min_count`"):
         fit_atoms(trace(2 ** np.arange(12)), 20)
 
 
