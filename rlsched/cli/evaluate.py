@@ -90,8 +90,9 @@ def evaluate(
             "'rlsched evaluate --trace tasks.csv --machines nodes.csv'."
         )
     from rlsched.evaluate.experiment import experiment_name
-    from rlsched.evaluate.kinds import find_card, kind_of, run_experiment
-    from rlsched.evaluate.results import LEDGER, check_out, record_touch, seal, write_run
+    from rlsched.evaluate.keep import at_once
+    from rlsched.evaluate.kinds import find_card, kind_of, run_experiment, touches_of
+    from rlsched.evaluate.results import LEDGER, check_out, seal, write_run
 
     overrides = set_ or []
     card = find_card(experiment)
@@ -107,13 +108,15 @@ def evaluate(
         )
     place = out if out is not None else Path("runs") / experiment_name(card)
     check_out(place)
+    touches = touches_of(card, overrides, place / LEDGER)
     with showing_progress() as progress:
-        document = run_experiment(card, overrides, data_root=data, progress=progress)
+        keep = touches.keeping(at_once)
+        document = run_experiment(card, overrides, data_root=data, progress=progress, keep=keep)
 
     if as_json:
         provenance = document["provenance"]
         document = {**document, "provenance": seal({**provenance, "command": f"{provenance['command']} --json"})}
-    record_touch(document, place / LEDGER)
+    touches.finish(document)
     write_run(document, place, card=card.read_text(), page=page_of(document, place / LEDGER))
     print_document(document, as_json=as_json)
     say_where(place)

@@ -87,6 +87,7 @@ def evaluate(
     """
     from rlsched.errors import SpecError, did_you_mean
     from rlsched.evaluate.results import origin
+    from rlsched.evaluate.touch import Touches
     from rlsched.forecast.answer import markdown, terminal
     from rlsched.forecast.run import evaluate as judge
     from rlsched.forecast.run import gather, write_json
@@ -103,9 +104,10 @@ def evaluate(
     sets = "".join(f" --set {one}" for one in set_ or [])
     provenance = origin(f"rlsched forecast evaluate {experiment}{sets} --split {split}")
     provenance |= {"card": card.spec.model_dump(mode="json")}
-    answer = judge(material, place, name, split, provenance, tell)
-    if split == "test":
-        _note_touch(folder / LEDGER, answer.document)
+    seen = [{"experiment": name, "windows_sha256": material.windows[split].sha256}] if split == "test" else []
+    touches = Touches(folder / LEDGER, seen)
+    answer = judge(material, place, name, split, provenance, tell, touches.begin)
+    touches.finish(answer.document)
     write_json(folder / "results.json", answer.document)
     (folder / "results.md").write_text(markdown(answer.document), encoding="utf-8")
     _plots(answer, card.spec, folder)
@@ -197,7 +199,8 @@ def value(
     """
     from rlsched.errors import MissingDataError
     from rlsched.evaluate.forecast_value import open_card, run
-    from rlsched.evaluate.results import record_touch
+    from rlsched.evaluate.results import file_sha256
+    from rlsched.evaluate.touch import Touches
     from rlsched.forecast.run import write_json
     from rlsched.report.forecast_value import FIGURE, draw, markdown, terminal
 
@@ -205,9 +208,11 @@ def value(
     name = path.resolve().parent.name
     folder = out if out is not None else Path("runs") / name
     sets = "".join(f" --set {shlex.quote(one)}" for one in set_ or [])
-    document = run(path, card, f"rlsched forecast value {name}{sets}", data, _teller())
     folder.mkdir(parents=True, exist_ok=True)
-    record_touch(document, folder / LEDGER)
+    seen = [{"experiment": name, "card_sha256": file_sha256(path)}] if card.spec.split == "test" else []
+    touches = Touches(folder / LEDGER, seen)
+    document = run(path, card, f"rlsched forecast value {name}{sets}", data, _teller(), touches.begin)
+    touches.finish(document)
     write_json(folder / "results.json", document)
     (folder / "results.md").write_text(markdown(document), encoding="utf-8")
     try:
@@ -235,13 +240,6 @@ def _check_names(wanted: tuple[str, ...], known: list[str]) -> None:
     for one in wanted:
         if one not in known:
             raise SpecError(f"--only: the card has no forecaster {one!r}.{did_you_mean(one, known)}")
-
-
-def _note_touch(ledger: Path, document: dict[str, Any]) -> None:
-    keys = ("date", "command", "commit", "windows_sha256")
-    line = {"experiment": document["experiment"], **{key: document["provenance"][key] for key in keys}}
-    with ledger.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def _plots(answer: Any, spec: ForecastSpec, folder: Path) -> None:

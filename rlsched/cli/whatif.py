@@ -24,7 +24,8 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
         ``runs/what-if`` by default.
     as_json : bool
     """
-    from rlsched.evaluate.ledger import note_touches, seen_test_splits
+    from rlsched.evaluate.keep import at_once
+    from rlsched.evaluate.ledger import seen_test_splits, touches_of_files
     from rlsched.evaluate.results import LEDGER, check_out, write_run
     from rlsched.evaluate.whatif import NAME, POLICIES, what_if
     from rlsched.evaluate.whatif_inputs import read_files
@@ -44,6 +45,7 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
     )
     seen = seen_test_splits(given.sources)
     given = dataclasses.replace(given, notes=(*given.notes, *(one.words for one in seen)))
+    touches = touches_of_files(seen, NAME, place / LEDGER)
     with showing_progress() as progress:
         document = what_if(
             given,
@@ -54,8 +56,9 @@ def run_what_if(trace: Path, own: Mapping[str, Any], *, out: Path | None, as_jso
             fewer=own["fewer"] is not False,
             command=command_of(trace, own, as_json=as_json),
             progress=progress,
+            keep=touches.keeping(at_once),
         )
-    note_touches(seen, document, place / LEDGER)
+    touches.finish(document)
     write_run(document, place, page=page_of(document, place / LEDGER))
     print_document(document, as_json=as_json)
     say_where(place)

@@ -29,7 +29,6 @@ from rlsched.evaluate.results import (
     check_out,
     file_sha256,
     load_document,
-    record_touch,
     seal,
     write_run,
 )
@@ -231,13 +230,15 @@ def run_job(
     import time
     import traceback
 
-    from rlsched.evaluate.kinds import run_experiment
+    from rlsched.evaluate.kinds import run_experiment, touches_of
 
     began, job = time.monotonic(), one.job
     try:
         one.facts = facts_of(job)  # as they are now: others may have run for long since they were first looked at
         units = benchmark.units(job, one.facts)
-        document = run_experiment(job.card, job.overrides, data_root=data_root, progress=progress, keep=units)
+        touches = touches_of(job.card, job.overrides, benchmark.out / LEDGER)
+        keep = touches.keeping(units)
+        document = run_experiment(job.card, job.overrides, data_root=data_root, progress=progress, keep=keep)
         now = facts_of(job)
         if now != one.facts:
             odd = [what for key, what in FACTS.items() if now[key] != one.facts[key]]
@@ -248,7 +249,7 @@ def run_job(
         part = {"of": benchmark.name, "experiment": job.experiment, "variant": job.variant, "facts": one.facts,
                 "seconds": one.seconds, "cpu_s": one.cpu_s}  # fmt: skip
         document = {**document, "provenance": seal({**document["provenance"], "part": part})}
-        record_touch(document, benchmark.out / LEDGER)
+        touches.finish(document)
         write_run(document, benchmark.part(job), card=job.card.read_text(encoding="utf-8"))
         units.clear()
         one.status = FINISHED

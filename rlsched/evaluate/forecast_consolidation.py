@@ -199,7 +199,12 @@ def at_quantile(table: F32, quantile: float) -> F64:
 
 
 def value_of(
-    name: str, experiment: ConsolidationExperiment, spec: Any, data: Path | None, tell: Tell
+    name: str,
+    experiment: ConsolidationExperiment,
+    spec: Any,
+    data: Path | None,
+    tell: Tell,
+    looking: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Cost, share of the gain and errors of every forecaster on one consolidation problem.
 
@@ -210,6 +215,8 @@ def value_of(
     spec : rlsched.evaluate.forecast_value.ValueSpec
     data : path, optional
     tell : callable
+    looking : callable
+        Called before each look at the split.
     """
     arena = Arena(experiment, data, tell, spec.split)
     harness = harness_spec(spec.training)
@@ -223,6 +230,7 @@ def value_of(
         errors[forecaster] = []
         columns: dict[str, list[list[float]]] = {rule: [] for rule in spec.rules}
         for seed, tables in enumerate(tables_of(forecaster, arena, spec, harness, train, choose, tell)):
+            looking()
             errors[forecaster].append(errors_of(tables[spec.split], arena.clusters[spec.split]))
             arena.feed(None if forecaster == LINE else tables)
             for rule in spec.rules:

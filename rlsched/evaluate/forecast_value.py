@@ -138,8 +138,15 @@ def open_card(name: str, overrides: Sequence[str] = ()) -> tuple[Path, Card[Valu
     return path, cards.load(ValueSpec, path, tuple(overrides))
 
 
-def run(path: Path, card: Card[ValueSpec], command: str, data: Path | None, tell: Tell) -> dict[str, Any]:
-    """Everything: every problem, forecaster, seed and rule.
+def run(
+    path: Path,
+    card: Card[ValueSpec],
+    command: str,
+    data: Path | None,
+    tell: Tell,
+    looking: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Everything: every problem, forecaster, seed and rule; ``looking`` is called before each look at the split.
 
     Returns
     -------
@@ -156,12 +163,12 @@ def run(path: Path, card: Card[ValueSpec], command: str, data: Path | None, tell
         check_kind(one, kind, spec)
         if kind == "consolidation":
             days = cards.load(ConsolidationExperiment, path_of_problem).spec
-            found = consolidation.value_of(one, days, spec, data, tell)
+            found = consolidation.value_of(one, days, spec, data, tell, looking)
             parts.append(part_of(one, spec, found, consolidation.ERRORS, "pct"))
             continue
         tell(f"{one}: reading demand")
         problem = cards.load(ScalingExperiment, path_of_problem).spec
-        parts.append(value_of(one, read_inputs(problem, data), spec, tell))
+        parts.append(value_of(one, read_inputs(problem, data), spec, tell, looking))
     provenance = {
         **origin(command),
         "card_sha256": file_sha256(path),
@@ -221,7 +228,9 @@ def part_of(name: str, spec: ValueSpec, found: dict[str, Any], errors: Sequence[
     }
 
 
-def value_of(name: str, inputs: ScalingInputs, spec: ValueSpec, tell: Tell) -> dict[str, Any]:
+def value_of(
+    name: str, inputs: ScalingInputs, spec: ValueSpec, tell: Tell, looking: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Cost, share of the gain and errors of every forecaster on one problem."""
     problem = inputs.spec
     if problem.forecast is None:
@@ -235,6 +244,7 @@ def value_of(name: str, inputs: ScalingInputs, spec: ValueSpec, tell: Tell) -> d
     rows: list[dict[str, Any]] = []
     for forecaster in (*spec.forecasters, PERFECT_NAME):
         worlds = feeds(forecaster, inputs, bare, spec, horizons, tell)
+        looking()
         errors[forecaster] = [errors_of(world, windows) for world in worlds]
         tell(f"{name}: {forecaster}, weighted quantile loss {errors[forecaster][0]['wql']:.4f}")
         for rule in spec.rules:

@@ -10,7 +10,8 @@ from typing import Any
 from rlsched.assets import find_asset
 from rlsched.errors import SpecError, did_you_mean
 from rlsched.evaluate.keep import Keep, at_once
-from rlsched.evaluate.results import Document
+from rlsched.evaluate.results import Document, file_sha256
+from rlsched.evaluate.touch import Touches
 from rlsched.spec import Spec, apply_overrides, read_toml
 
 Progress = Callable[[str, float], None]
@@ -64,6 +65,16 @@ def spec_of(kind: str) -> type[Spec]:
     module, name = KINDS[kind]
     found: type[Spec] = getattr(import_module(module), name)
     return found
+
+
+def touches_of(card: Path, overrides: Sequence[str], ledger: Path) -> Touches:
+    """The touch of a test split that running a card will be; none where it looks at another split, or knows none."""
+    from rlsched.evaluate.experiment import experiment_name
+
+    split = spec_of(kind_of(card, overrides)).model_fields.get("split")
+    wanted = apply_overrides(read_toml(card), overrides, {}).get("split", split.default if split else None)
+    line = {"experiment": experiment_name(card), "card_sha256": file_sha256(card)}
+    return Touches(ledger, [line] if split is not None and wanted == "test" else [])
 
 
 def run_experiment(

@@ -7,15 +7,14 @@ report say so. A file that was changed or cut is not recognised.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlsched.assets import list_assets
-from rlsched.errors import SpecError
-from rlsched.evaluate.results import Document, file_sha256
+from rlsched.evaluate.results import file_sha256
+from rlsched.evaluate.touch import Touches
 from rlsched.traces.card import DatasetCard, Split, load_card
 
 
@@ -67,32 +66,10 @@ def seen_test_splits(sources: Sequence[Mapping[str, Any]]) -> list[Seen]:
     return out
 
 
-def note_touches(seen: Sequence[Seen], document: Document, ledger: Path) -> None:
-    """A line for each test split that was looked at.
-
-    Raises
-    ------
-    SpecError
-        When the ledger cannot be written.
-    """
-    provenance = document["provenance"]
-    for one in seen:
-        line = {
-            "date": provenance["date"],
-            "experiment": document["experiment"],
-            "dataset": one.dataset,
-            "file": one.file,
-            "card_sha256": one.card_sha256,
-            "policies": list(dict.fromkeys(row["policy"] for row in document["rows"])),
-            "commit": provenance["commit"],
-            "run_id": provenance["run_id"],
-        }
-        try:
-            ledger.parent.mkdir(parents=True, exist_ok=True)
-            with ledger.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise SpecError(f"cannot note the touch of the test split in {ledger}: {error.strerror}.") from None
+def touches_of_files(seen: Sequence[Seen], experiment: str, ledger: Path) -> Touches:
+    """A touch for each test split that a run on files of the user's looks at."""
+    known = ("dataset", "file", "card_sha256")
+    return Touches(ledger, [{"experiment": experiment, **{key: getattr(one, key) for key in known}} for one in seen])
 
 
 def _test_in(card: DatasetCard, split: Split, file: str) -> str:

@@ -322,38 +322,6 @@ def load_document(path: Path) -> Document:
     return out
 
 
-def record_touch(document: Document, ledger: Path) -> None:
-    """Append a line to the ledger when a test split was evaluated.
-
-    Each line is one JSON object: ``date, experiment, card_sha256, policies, commit, run_id``.
-    """
-    provenance = document["provenance"]
-    if provenance.get("split") != "test":
-        return
-    line = {
-        "date": provenance["date"],
-        "experiment": document["experiment"],
-        "card_sha256": provenance["card_sha256"],
-        "policies": list(dict.fromkeys(row["policy"] for row in document["rows"])),
-        "commit": provenance["commit"],
-        "run_id": provenance["run_id"],
-    }
-    try:
-        ledger.parent.mkdir(parents=True, exist_ok=True)
-        with ledger.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise SpecError(f"cannot note the touch of the test split in {ledger}: {error.strerror}.") from None
-
-
-def read_ledger(ledger: Path, experiment: str) -> list[dict[str, Any]]:
-    """Lines of the ledger about one experiment, oldest first; none where there is no ledger."""
-    if not ledger.is_file():
-        return []
-    lines = [json.loads(line) for line in ledger.read_text().splitlines() if line.strip()]
-    return [line for line in lines if line.get("experiment") == experiment]
-
-
 def _swap(partial: Path, out: Path) -> None:
     if not out.exists():
         os.replace(partial, out)

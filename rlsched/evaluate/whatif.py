@@ -18,6 +18,7 @@ import numpy as np
 from rlsched.errors import SpecError, did_you_mean
 from rlsched.evaluate.assemble import assemble
 from rlsched.evaluate.bootstrap import Bootstrap
+from rlsched.evaluate.keep import Keep, at_once
 from rlsched.evaluate.library import contestants_of
 from rlsched.evaluate.metrics import METRICS
 from rlsched.evaluate.placement import PARTS, Arena, Contestant, check_contestants, describe, describe_windows, play
@@ -53,6 +54,7 @@ def what_if(
     bootstrap: Bootstrap | None = None,
     command: str = "",
     progress: Progress | None = None,
+    keep: Keep = at_once,
 ) -> Document:
     """Evaluate policies on a user's own data.
 
@@ -74,6 +76,8 @@ def what_if(
     command : str
         For provenance.
     progress : callable, optional
+    keep : callable, optional
+        See :mod:`rlsched.evaluate.keep`.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def what_if(
     def part(lo: float, hi: float) -> Progress | None:
         return None if progress is None else lambda text, share: progress(text, lo + (hi - lo) * share)
 
-    rows = play(arena, contestants, range(seeds), part(0.0, 0.2 if fewer else 1.0))
+    rows = play(arena, contestants, range(seeds), part(0.0, 0.2 if fewer else 1.0), keep=keep)
     rejected = rejected_metric(trace, machines)
     # Where nobody ever turns anything away, everybody wins on that; fewer machines in use is then the question.
     main = rejected if any(row[rejected] for row in rows) else "active_machines"

@@ -151,7 +151,15 @@ class Answer:
     windows: Windows
 
 
-def evaluate(material: Material, runs: Path, name: str, split: str, provenance: dict[str, Any], tell: Tell) -> Answer:
+def evaluate(
+    material: Material,
+    runs: Path,
+    name: str,
+    split: str,
+    provenance: dict[str, Any],
+    tell: Tell,
+    looking: Callable[[], None] = lambda: None,
+) -> Answer:
     """Score every forecaster of a card on one split.
 
     Parameters
@@ -166,6 +174,8 @@ def evaluate(material: Material, runs: Path, name: str, split: str, provenance: 
     provenance : dict
         Goes into the document as it is.
     tell : callable
+    looking : callable
+        Called before the split is first forecast, and again before each forecast.
 
     Raises
     ------
@@ -182,6 +192,7 @@ def evaluate(material: Material, runs: Path, name: str, split: str, provenance: 
     for one in names_of(spec):
         forecasts[one], on_validation[one], seconds, fits = [], [], [], []
         for forecaster, fit in _fitted(material, runs, one, tell):
+            looking()
             begin = time.perf_counter()
             forecasts[one].append(forecaster.predict(windows))
             seconds.append((time.perf_counter() - begin) / len(windows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rlsched.evaluate.benchmark_answer import benchmark_answer, short_commit, sh
 from rlsched.evaluate.benchmark_document import Part
 from rlsched.evaluate.classes import CLASSES
 from rlsched.evaluate.results import LEDGER, Document
+from rlsched.evaluate.touch import read_ledger
 from rlsched.report.html import PROBLEM, SCRIPT, context, environment
 from rlsched.report.markdown import render_markdown, safe, table
 from rlsched.report.tables import heading
@@ -64,7 +64,7 @@ def render_benchmark(document: Document, parts: Sequence[Part], place: Path) -> 
             missing=[*missing, *p["left_out"].items()],
             command=p["command"],
             facts=_facts(document),
-            touches=read_touches(place / LEDGER),
+            touches=read_ledger(place / LEDGER),
             script=SCRIPT.read_text(encoding="utf-8"),
         )
     )
@@ -136,13 +136,6 @@ def _general(one: dict[str, Any]) -> dict[str, str]:
         "word": one["verdict"] or "",
         "gain": show_gain(one),
     }
-
-
-def read_touches(ledger: Path) -> list[dict[str, Any]]:
-    """Every line of a ledger, oldest first; none where there is no ledger."""
-    if not ledger.is_file():
-        return []
-    return [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _facts(document: Document) -> list[tuple[str, str]]:

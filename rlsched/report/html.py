@@ -16,7 +16,8 @@ from rlsched.evaluate.answer import (
     show_value,
 )
 from rlsched.evaluate.metrics import find_metric
-from rlsched.evaluate.results import Document, read_ledger
+from rlsched.evaluate.results import Document
+from rlsched.evaluate.touch import read_ledger
 from rlsched.report.differences import differences_of
 from rlsched.report.facts import facts_of, text_of
 from rlsched.report.figures import Dot, Spot, Strip, axis_values, dot_plot, strip_plot, trade_off

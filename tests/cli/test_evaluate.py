@@ -10,6 +10,7 @@ import pytest
 from evaluate_worlds import CARD
 
 from rlsched.evaluate.results import LEDGER
+from rlsched.evaluate.touch import read_ledger
 
 # typer still asks click for names that click is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
@@ -42,9 +43,9 @@ def test_evaluate_prints_the_answer_first_and_writes_everything(
         LEDGER,
     ]
     assert os.listdir(tmp_path / "runs") == ["one"]  # and nothing beside it
-    ledger = (tmp_path / "runs" / "one" / LEDGER).read_text().splitlines()
-    assert len(ledger) == 1
-    assert json.loads(ledger[0])["experiment"] == "tiny"
+    (touch,) = read_ledger(tmp_path / "runs" / "one" / LEDGER)
+    assert touch["experiment"] == "tiny"
+    assert touch["run_id"]
     assert "Every touch of the test split (1)" in (tmp_path / "runs" / "one" / "report.html").read_text()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from whatif_worlds import MACHINE_MAP, TRACE_MAP, odd_files
 
 from rlsched.evaluate import ledger
 from rlsched.evaluate.results import LEDGER
+from rlsched.evaluate.touch import read_ledger
 
 # typer still asks click for names that click is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
@@ -36,7 +36,7 @@ def test_a_look_at_a_test_split_is_said_and_noted(
         assert main(command) == 0
         said = " ".join(capsys.readouterr().out.split())
         assert "vms.csv is a file of the dataset toy, whose card sets arrive_s in [2, 3) s of part a apart" in said
-        lines = [json.loads(one) for one in (out / LEDGER).read_text().splitlines()]
+        lines = read_ledger(out / LEDGER)
         assert len(lines) == times
         assert lines[-1]["policies"] == ["best_fit", "first_fit"]
     assert "Every touch of the test split (2)" in (out / "report.html").read_text()

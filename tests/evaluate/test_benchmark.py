@@ -30,6 +30,7 @@ from rlsched.evaluate.classes import learned_in
 from rlsched.evaluate.keep import Units
 from rlsched.evaluate.kinds import run_experiment
 from rlsched.evaluate.results import LEDGER, load_document
+from rlsched.evaluate.touch import read_ledger
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_parts_are_kept_and_told_together(card: Path, tmp_path: Path) -> None:
     assert "Of 2 problems on held-out data, a learned policy and a tuned heuristic meet in none." in answer
     assert "Not asked for: c (left out: it is optional" in answer
     # Every run on a test split is one line of the ledger, variants too.
-    assert len((out / LEDGER).read_text().splitlines()) == 3
+    assert len(read_ledger(out / LEDGER)) == 3
     again = look_around(benchmark)
     assert all(one.kept for one in again)
 
@@ -301,5 +302,5 @@ def test_the_number_of_processes_changes_nothing(card: Path, tmp_path: Path) -> 
         assert told[-1] == 1.0
         parts = parts_of_folder(tmp_path / f"out-{processes}")
         prints.append([fingerprint(one.document) for one in parts if one.document])
-        assert len((tmp_path / f"out-{processes}" / LEDGER).read_text().splitlines()) == 3
+        assert len(read_ledger(tmp_path / f"out-{processes}" / LEDGER)) == 3
     assert prints[0] == prints[1]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
 
 from rlsched.evaluate import ledger
 from rlsched.evaluate.results import file_sha256
+from rlsched.evaluate.touch import read_ledger
 
 SHA = hashlib.sha256(b"tasks").hexdigest()
 OTHER = hashlib.sha256(b"other tasks").hexdigest()
@@ -69,13 +69,15 @@ def test_where_parts_are_the_splits_the_file_decides(card: Path) -> None:
     assert seen.test == "part z"
 
 
-def test_a_line_for_each_is_added_to_the_ledger(card: Path, tmp_path: Path) -> None:
-    seen = ledger.seen_test_splits([source(SHA)])
+def test_each_is_a_touch_in_the_ledger(card: Path, tmp_path: Path) -> None:
+    file = tmp_path / "run" / "test-ledger.jsonl"
     document = {"experiment": "what-if", "rows": [{"policy": "a"}, {"policy": "b"}, {"policy": "a"}],
                 "provenance": {"date": "2026-01-01", "commit": None, "run_id": "r"}}  # fmt: skip
     for _ in range(2):
-        ledger.note_touches(seen, document, tmp_path / "run" / "test-ledger.jsonl")
-    lines = [json.loads(one) for one in (tmp_path / "run" / "test-ledger.jsonl").read_text().splitlines()]
+        touches = ledger.touches_of_files(ledger.seen_test_splits([source(SHA)]), "what-if", file)
+        touches.begin()
+        touches.finish(document)
+    lines = read_ledger(file, "what-if")
     assert len(lines) == 2
     assert lines[0]["dataset"] == "toy"
     assert lines[0]["policies"] == ["a", "b"]

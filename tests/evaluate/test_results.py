@@ -21,11 +21,10 @@ from rlsched.evaluate.results import (
     grids,
     load_document,
     plain,
-    read_ledger,
-    record_touch,
     seal,
     write_run,
 )
+from rlsched.evaluate.touch import Touches, read_ledger
 
 ROWS = [
     {"policy": "a", "window": "w0", "seed": 0, "x": 1.0},
@@ -111,7 +110,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_leaves_a_ledger_that_the_next_one_keeps(tmp_path: Path) -> None:
-    record_touch(DOCUMENT, tmp_path / "run" / LEDGER)
+    Touches(tmp_path / "run" / LEDGER, [{"experiment": "toy"}]).begin()
     check_out(tmp_path / "run")
     for _ in range(2):
         write_run(DOCUMENT, tmp_path / "run")
@@ -159,25 +158,6 @@ def test_documents_that_are_none_are_refused(tmp_path: Path, text: str | None, m
         (tmp_path / "results.json").write_text(text)
     with pytest.raises(SpecError, match=message):
         load_document(tmp_path)
-
-
-def test_every_touch_of_the_test_split_is_one_line(tmp_path: Path) -> None:
-    ledger = tmp_path / "runs" / LEDGER
-    record_touch(DOCUMENT, ledger)
-    record_touch({**DOCUMENT, "experiment": "other"}, ledger)
-    record_touch({**DOCUMENT, "provenance": {**DOCUMENT["provenance"], "split": "validation"}}, ledger)  # type: ignore[dict-item]
-    assert len(ledger.read_text().splitlines()) == 2
-    assert read_ledger(ledger, "toy") == [
-        {
-            "date": "2026-01-01",
-            "experiment": "toy",
-            "card_sha256": "ab",
-            "policies": ["a", "b"],
-            "commit": None,
-            "run_id": "r",
-        }
-    ]
-    assert read_ledger(tmp_path / "none", "toy") == []
 
 
 def test_the_run_id_tells_runs_apart() -> None:
