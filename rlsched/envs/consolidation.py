@@ -7,7 +7,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rlsched.envs.consolidation_card import resolve
@@ -15,17 +14,16 @@ from rlsched.envs.consolidation_episodes import ConsolidationEpisodes
 from rlsched.envs.consolidation_moves import MoveEpisodes
 from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
 from rlsched.envs.consolidation_spaces import knob_space, n_candidates, observation_space
-from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
+from rlsched.envs.copies import ManyCopies, OneCopy
 from rlsched.envs.render_consolidation import Tick, draw_consolidation, tick_of
 from rlsched.envs.spaces import MaskedDiscrete
-from rlsched.errors import PolicyError, SpecError
-from rlsched.rng import stream_seed
+from rlsched.errors import PolicyError
 
 Array = npt.NDArray[Any]
 CARD = "consolidation"
 
 
-class ConsolidationEnv(gymnasium.Env[Any, Any]):
+class ConsolidationEnv(OneCopy):
     """Decide at every tick what counts as overload, how full receivers get, and which machines are emptied.
 
     Parameters
@@ -48,7 +46,7 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
     the parts of the reward. An episode is a world from its first tick to its last, and is truncated there.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - gymnasium declares it so
+    lever = "consolidation"
 
     def __init__(
         self,
@@ -57,8 +55,7 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         card: str = CARD,
         render_mode: str | None = None,
     ) -> None:
-        self.render_mode = check_mode(render_mode)
-        self._screen = None if render_mode is None else Screen(render_mode)
+        super().__init__(render_mode)
         self._past: list[Tick] = []
         self._chosen: dict[str, float] | None = None
         problem, settings = resolve(problem, settings, card)
@@ -66,17 +63,10 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         self.observation_space = observation_space(problem, settings)
         self.action_space = action_space(settings)
         self._knobs = tuple(settings.ranges)
-        self._root: int | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin the next episode; with a seed, the first of that seed."""
-        super().reset(seed=seed)
-        if options:
-            raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
-        if seed is not None or self._root is None:
-            self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
-            self.episodes.seed(copy_seeds(self._root, 1))
-        self.episodes.begin(np.zeros(1, np.int64))
+        self._begin(seed, options)
         self._past, self._chosen = [], None
         self._remember()
         return row_of(self.episodes.out, 0), self._info()
@@ -107,26 +97,8 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
         mask: Array = self.episodes.out["action_mask"][0].astype(bool)
         return mask
 
-    def render(self) -> Any:
-        """The picture of this moment, (640, 1000, 3) uint8; None in ``human`` mode, which shows it.
-
-        Raises
-        ------
-        PolicyError
-            Without a render mode, or before the first reset.
-        """
-        if self._screen is None:
-            raise PolicyError('this environment was made without pictures: pass render_mode="rgb_array" to make().')
-        if self._root is None:
-            raise PolicyError("the environment was never reset: call reset() before render().")
-        figure = self._screen.figure()
+    def _draw(self, figure: Any) -> None:
         draw_consolidation(figure, self.episodes, self._past, self._chosen)
-        return self._screen.show(figure)
-
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._screen is not None:
-            self._screen.close()
 
     def _info(self) -> dict[str, Any]:
         if not isinstance(self.episodes, MoveEpisodes):
@@ -139,11 +111,10 @@ class ConsolidationEnv(gymnasium.Env[Any, Any]):
     def _remember(self) -> None:
         if self._screen is not None:
             self._past.append(tick_of(self.episodes))
-            if self.render_mode == "human":
-                self.render()
+            self._show()
 
 
-class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
+class ConsolidationVectorEnv(ManyCopies):
     """``num_envs`` copies of :class:`ConsolidationEnv`, stepped together.
 
     Parameters
@@ -163,7 +134,7 @@ class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
     whatever ``num_envs`` is.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 - gymnasium declares it so
+    lever = "consolidation"
 
     def __init__(
         self,
@@ -173,10 +144,8 @@ class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
         card: str = CARD,
         copy: bool = True,
     ) -> None:
-        if num_envs < 1:
-            raise SpecError(f"num_envs must be >= 1: got {num_envs}.")
+        super().__init__(num_envs, copy)
         problem, settings = resolve(problem, settings, card)
-        self.num_envs, self.copy = num_envs, copy
         self.episodes = episodes_of(problem, settings, num_envs)
         self.single_observation_space = observation_space(problem, settings)
         self.single_action_space = action_space(settings)
@@ -186,26 +155,6 @@ class ConsolidationVectorEnv(VectorEnv[Any, Any, Any]):
             if isinstance(self.single_action_space, MaskedDiscrete)
             else batch_space(self.single_action_space, num_envs)
         )
-        self._began = False
-
-    def reset(
-        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Begin the next episode of every copy; with a seed (one, or one a copy), the first of it."""
-        if options:
-            raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
-        if isinstance(seed, (list, tuple, np.ndarray)):
-            if len(seed) != self.num_envs:
-                raise SpecError(f"need one seed a copy: got {len(seed)} for {self.num_envs} copies.")
-            self.episodes.seed(np.array([copy_seeds(int(one), 1)[0] for one in seed], np.int64))
-        elif seed is not None:
-            super().reset(seed=seed)
-            self.episodes.seed(copy_seeds(seed, self.num_envs))
-        elif not self._began:
-            self.episodes.seed(copy_seeds(int(self.np_random.integers(2**31)), self.num_envs))
-        self._began = True
-        self.episodes.begin(np.arange(self.num_envs))
-        return self._observation(), self._infos()
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Set every copy's knobs and run to its next tick."""
@@ -248,8 +197,3 @@ def action_space(settings: ConsolidationSettings) -> gymnasium.spaces.Space[Any]
 def row_of(out: Any, n: int) -> Any:
     """A copy of one environment's observation."""
     return {name: array[n].copy() for name, array in out.items()} if isinstance(out, dict) else out[n].copy()
-
-
-def copy_seeds(root: int, n_copies: int) -> npt.NDArray[np.int64]:
-    """Seed of each copy: depends on the root and its number only."""
-    return np.array([stream_seed(root, "consolidation", n) for n in range(n_copies)], np.int64)

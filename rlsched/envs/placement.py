@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from rlsched.envs.card import resolve
+from rlsched.envs.copies import OneCopy
 from rlsched.envs.episodes import Episodes
 from rlsched.envs.problem import PlacementProblem, PlacementSettings
-from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
 from rlsched.envs.render_placement import Placed, draw_placement, last_placed
 from rlsched.envs.spaces import MaskedDiscrete, observation_space
 from rlsched.errors import PolicyError
-from rlsched.rng import stream_seed
 
 
-class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
+class PlacementEnv(OneCopy):
     """Place arriving tasks on machines.
 
     Parameters
@@ -39,7 +37,7 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
     is not an action here.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - gymnasium declares it so
+    lever = "placement"
 
     def __init__(
         self,
@@ -48,31 +46,22 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         card: str = "placement",
         render_mode: str | None = None,
     ) -> None:
-        self.render_mode = check_mode(render_mode)
-        self._screen = None if render_mode is None else Screen(render_mode)
+        super().__init__(render_mode)
         self._last: Placed | None = None
         problem, settings = resolve(problem, settings, card)
         self.episodes = Episodes(problem, settings, 1)
         k = self.episodes.observer.n_candidates
         self.observation_space = observation_space(k)
         self.action_space = MaskedDiscrete(k)
-        self._root: int | None = None
         self._action = np.zeros(1, np.int64)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
         """Begin the next episode; with a seed, the first of that seed."""
-        super().reset(seed=seed)
-        if options:
-            raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
-        if seed is not None or self._root is None:
-            self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
-            self.episodes.seed(copy_seeds(self._root, 1))
-        self.episodes.begin(np.zeros(1, np.int64))
+        self._begin(seed, options)
         self._last = None
-        if self.render_mode == "human":
-            self._draw()
+        self._show()
         return self._observation(), self._info()
 
     def step(self, action: np.int64) -> tuple[dict[str, np.ndarray[Any, Any]], float, bool, bool, dict[str, Any]]:
@@ -84,8 +73,7 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         reward, terminated, truncated = self.episodes.step(self._action)
         if self._screen is not None:
             self._last = last_placed(self.episodes, task, int(rows[self._action[0]]))
-            if self.render_mode == "human":
-                self._draw()
+            self._show()
         ended, cut = bool(terminated[0]), bool(truncated[0])
         info = self._info()
         info["reward_terms"] = self.episodes.terms(0)
@@ -98,31 +86,8 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray[Any, Any]], np.int64]):
         mask: np.ndarray[Any, Any] = self.episodes.out.action_mask[0].astype(bool)
         return mask
 
-    def render(self) -> Any:
-        """The picture of this moment, (640, 1000, 3) uint8; None in ``human`` mode, which shows it.
-
-        Raises
-        ------
-        PolicyError
-            Without a render mode, or before the first reset.
-        """
-        if self._screen is None:
-            raise PolicyError('this environment was made without pictures: pass render_mode="rgb_array" to make().')
-        if self._root is None:
-            raise PolicyError("the environment was never reset: call reset() before render().")
-        return self._draw()
-
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._screen is not None:
-            self._screen.close()
-
-    def _draw(self) -> Any:
-        if self._screen is None:
-            return None
-        figure = self._screen.figure()
+    def _draw(self, figure: Any) -> None:
         draw_placement(figure, self.episodes, self._last)
-        return self._screen.show(figure)
 
     def _observation(self) -> dict[str, np.ndarray[Any, Any]]:
         return {name: array[0].copy() for name, array in self.episodes.out.as_dict().items()}
@@ -151,8 +116,3 @@ def whole_number(action: Any) -> int:
             f"({array.dtype} of shape {array.shape})."
         )
     return int(array.reshape(()))
-
-
-def copy_seeds(root: int, n_copies: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Seed of each copy: depends on the root and its number only."""
-    return np.array([stream_seed(root, "placement", n) for n in range(n_copies)], np.int64)

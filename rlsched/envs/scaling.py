@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 
-from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
+from rlsched.envs.copies import OneCopy
 from rlsched.envs.render_scaling import draw_scaling
 from rlsched.envs.scaling_card import resolve_scaling
 from rlsched.envs.scaling_episodes import ScalingEpisodes
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
 from rlsched.errors import PolicyError
-from rlsched.rng import stream_seed
 
 Array = np.ndarray[Any, Any]
 
 
-class ScalingEnv(gymnasium.Env[Array, Any]):
+class ScalingEnv(OneCopy):
     """Scale one service, or several that share the clock.
 
     Parameters
@@ -41,7 +39,7 @@ class ScalingEnv(gymnasium.Env[Array, Any]):
     Other actions: the wrappers of ``rlsched.envs.scaling_actions``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - gymnasium declares it so
+    lever = "scaling"
 
     def __init__(
         self,
@@ -50,27 +48,19 @@ class ScalingEnv(gymnasium.Env[Array, Any]):
         card: str = "scaling",
         render_mode: str | None = None,
     ) -> None:
-        self.render_mode = check_mode(render_mode)
-        self._screen = None if render_mode is None else Screen(render_mode)
+        super().__init__(render_mode)
         self._past: list[Array] = []
         self._chosen: Array | None = None
         problem, settings = resolve_scaling(problem, settings, card)
         self.episodes = ScalingEpisodes(problem, settings, 1)
         self.observation_space = self.episodes.observation_space()
         self.action_space = self.episodes.action_space()
-        self._root: int | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin the next episode; with a seed, the first of that seed."""
-        super().reset(seed=seed)
-        refuse_options(options)
-        if seed is not None or self._root is None:
-            self._root = int(seed) if seed is not None else int(self.np_random.integers(2**31))
-            self.episodes.seed(scaling_seeds(self._root, 1))
-        self.episodes.begin(np.zeros(1, np.int64))
+        self._begin(seed, options)
         self._past, self._chosen = [], None
-        if self.render_mode == "human":
-            self.render()
+        self._show()
         return self.episodes.out[0].copy(), {}
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
@@ -81,41 +71,11 @@ class ScalingEnv(gymnasium.Env[Array, Any]):
         if self._screen is not None:
             self._past.append(self.episodes.state.code.last[0].sum(axis=0))
             self._chosen = np.array(action, copy=True)
-            if self.render_mode == "human":
-                self.render()
+            self._show()
         info: dict[str, Any] = {"reward_terms": self.episodes.terms(0)}
         if ended:
             info |= {name: values[0] for name, values in self.episodes.episode(np.zeros(1, np.int64)).items()}
         return self.episodes.out[0].copy(), float(reward[0]), False, bool(ended), info
 
-    def render(self) -> Any:
-        """The picture of this moment, (640, 1000, 3) uint8; None in ``human`` mode, which shows it.
-
-        Raises
-        ------
-        PolicyError
-            Without a render mode, or before the first reset.
-        """
-        if self._screen is None:
-            raise PolicyError('this environment was made without pictures: pass render_mode="rgb_array" to make().')
-        if self._root is None:
-            raise PolicyError("the environment was never reset: call reset() before render().")
-        figure = self._screen.figure()
+    def _draw(self, figure: Any) -> None:
         draw_scaling(figure, self.episodes, self._past, self._chosen)
-        return self._screen.show(figure)
-
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._screen is not None:
-            self._screen.close()
-
-
-def scaling_seeds(root: int, n_copies: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Seed of each copy: depends on the root and its number only."""
-    return np.array([stream_seed(root, "scaling", n) for n in range(n_copies)], np.int64)
-
-
-def refuse_options(options: dict[str, Any] | None) -> None:
-    """``reset`` has no options; say so."""
-    if options:
-        raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")

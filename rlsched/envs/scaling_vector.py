@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from rlsched.envs.scaling import refuse_options, scaling_seeds
+from rlsched.envs.copies import ManyCopies
 from rlsched.envs.scaling_card import resolve_scaling
 from rlsched.envs.scaling_episodes import ScalingEpisodes
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
-from rlsched.errors import PolicyError, SpecError
+from rlsched.errors import PolicyError
 
 Array = np.ndarray[Any, Any]
 
 
-class ScalingVectorEnv(VectorEnv[Array, Array, Array]):
+class ScalingVectorEnv(ManyCopies):
     """``num_envs`` copies of :class:`~rlsched.envs.scaling.ScalingEnv`, stepped together.
 
     Parameters
@@ -37,7 +36,7 @@ class ScalingVectorEnv(VectorEnv[Array, Array, Array]):
     whatever ``num_envs`` is. The parts of the reward are in ``self.episodes.terms(n)``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 - gymnasium declares it so
+    lever = "scaling"
 
     def __init__(
         self,
@@ -47,35 +46,14 @@ class ScalingVectorEnv(VectorEnv[Array, Array, Array]):
         card: str = "scaling",
         copy: bool = True,
     ) -> None:
-        if num_envs < 1:
-            raise SpecError(f"num_envs must be >= 1: got {num_envs}.")
+        super().__init__(num_envs, copy)
         problem, settings = resolve_scaling(problem, settings, card)
-        self.num_envs, self.copy = num_envs, copy
         self.episodes = ScalingEpisodes(problem, settings, num_envs)
         self.single_observation_space = self.episodes.observation_space()
         self.single_action_space = self.episodes.action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._began = False
         self._false = np.zeros(num_envs, np.bool_)
-
-    def reset(
-        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Array, dict[str, Any]]:
-        """Begin the next episode of every copy; with a seed (one, or one a copy), the first of it."""
-        refuse_options(options)
-        if isinstance(seed, (list, tuple, np.ndarray)):
-            if len(seed) != self.num_envs:
-                raise SpecError(f"need one seed a copy: got {len(seed)} for {self.num_envs} copies.")
-            self.episodes.seed(np.array([scaling_seeds(int(one), 1)[0] for one in seed], np.int64))
-        elif seed is not None:
-            super().reset(seed=seed)
-            self.episodes.seed(scaling_seeds(seed, self.num_envs))
-        elif not self._began:
-            self.episodes.seed(scaling_seeds(int(self.np_random.integers(2**31)), self.num_envs))
-        self._began = True
-        self.episodes.begin(np.arange(self.num_envs))
-        return self._observation(), {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Take every copy's decision and run its interval."""
@@ -111,4 +89,5 @@ class ScalingVectorEnv(VectorEnv[Array, Array, Array]):
         return {"final_obs": observations, "_final_obs": ended.copy(), "final_info": final, "_final_info": ended.copy()}
 
     def _observation(self) -> Array:
-        return self.episodes.out.copy() if self.copy else self.episodes.out
+        out: Array = self.episodes.out
+        return out.copy() if self.copy else out

@@ -16,7 +16,8 @@ from gymnasium.vector import AutoresetMode
 
 import rlsched.envs  # noqa: F401 - registers the environments
 from rlsched.envs import scaling_actions as acts
-from rlsched.envs.scaling import ScalingEnv, scaling_seeds
+from rlsched.envs.copies import copy_seeds
+from rlsched.envs.scaling import ScalingEnv
 from rlsched.envs.scaling_card import load_scaling_card
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
 from rlsched.envs.scaling_vector import ScalingVectorEnv
@@ -235,7 +236,7 @@ def test_a_copy_is_the_same_bytes_on_one_thread_and_on_two() -> None:
 
 def test_a_copy_of_the_vector_environment_is_the_single_one() -> None:
     vector, single = ScalingVectorEnv(2, problem()), ScalingEnv(problem())
-    single.episodes.seed(scaling_seeds(4, 2)[1:])
+    single.episodes.seed(copy_seeds("scaling", 4, 2)[1:])
     single._root = 4
     first, _ = vector.reset(seed=4)
     observation, _ = single.reset()

@@ -50,8 +50,9 @@ def test_every_card_has_the_spaces_its_tables_say(card: str) -> None:
     env = gymnasium.make(found.id, card=card).unwrapped
     check(env.observation_space, list(found.observation))
     check(env.action_space, list(found.action))
-    names = [(row.part, row.name) for row in (*found.observation, *found.action)]
-    assert len(set(names)) == len(names)
+    for table in (found.observation, found.action):
+        names = [(row.part, row.name) for row in table]
+        assert len(set(names)) == len(names)
     assert all(row.unit and row.meaning for row in (*found.observation, *found.action))
     assert found.rewards
 
