@@ -16,6 +16,7 @@ from rlsched.errors import MissingDataError
 _INK, _SOFT, _ACCENT = "#010101", "#020202", "#030303"
 _CSS = {_INK: "var(--ink)", _SOFT: "var(--soft)", _ACCENT: "var(--accent)"}
 _WIDTH_IN, _ROW_IN, _MARGIN_IN = 3.9, 0.2, 0.6
+_LABEL = 36  # characters
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def dot_plot(dots: Sequence[Dot], axis: str, *, name: str) -> str:
                 color=colour,
                 linestyle="none",
             )
-        axes.set_yticks(range(len(dots)), [dot.label for dot in dots])
+        axes.set_yticks(range(len(dots)), [fitting(dot.label) for dot in dots])
         axes.set_ylim(len(dots) - 0.4, -0.6)
         figure.supxlabel(axis, fontsize=9)  # over the whole width: long ones fit
         axes.grid(axis="x", linewidth=0.5)
@@ -141,7 +142,7 @@ def strip_plot(strips: Sequence[Strip], axis: str, *, name: str) -> str:
             if strip.low is not None and strip.high is not None:
                 axes.plot([strip.low, strip.high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
             axes.plot([strip.mean], [row], "|", markersize=9, markeredgewidth=1.8, color=colour)
-        axes.set_yticks(range(len(strips)), [strip.label for strip in strips])
+        axes.set_yticks(range(len(strips)), [fitting(strip.label) for strip in strips])
         axes.set_ylim(len(strips) - 0.4, -0.6)
         figure.supxlabel(axis, fontsize=9)  # over the whole width: long ones fit
         axes.grid(axis="x", linewidth=0.5)
@@ -185,7 +186,7 @@ def trade_off(spots: Sequence[Spot], x_axis: str, y_axis: str, *, name: str) -> 
         for i, one in enumerate(front):
             right = one.x <= middle  # names stay inside the picture
             axes.annotate(
-                one.label,
+                fitting(one.label),
                 (one.x, one.y),
                 xytext=(6 if right else -6, 6 if i % 2 == 0 else -10),
                 textcoords="offset points",
@@ -236,6 +237,14 @@ def drawing(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
     }
     with mpl.rc_context(style):
         yield Figure, {"ink": _INK, "soft": _SOFT, "accent": _ACCENT}
+
+
+def fitting(label: str) -> str:
+    """A label that leaves room for the picture: the middle of a long one, such as a blend's, is left to the tables."""
+    if len(label) <= _LABEL:
+        return label
+    head = 2 * _LABEL // 3
+    return f"{label[:head]}…{label[head + 1 - _LABEL :]}"
 
 
 def svg_of(figure: Any, name: str) -> str:

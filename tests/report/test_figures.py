@@ -38,3 +38,12 @@ def test_the_same_dots_draw_the_same_text() -> None:
 def test_shares_are_drawn_as_percent() -> None:
     assert axis_values([0.5, None], 100.0) == [50.0, None]
     assert axis_values([0.5, None], 1.0) == [0.5, None]
+
+
+def test_long_names_leave_room_for_the_picture() -> None:
+    blend = "blend:dot_product=0.484,cosine=2.78,fgd=0.0263,fragmentation=2.94,devices=score"
+    svg = dot_plot([Dot(blend, 1.0, 0.5, 1.5), Dot("best_fit", 2.0, None, None)], "GPU allocated", name="long")
+    assert "…" in svg
+    assert blend not in svg
+    assert "blend:dot_product=0.484," in svg
+    assert "best_fit" in svg
