@@ -127,6 +127,11 @@ class Course(ABC):
     def new_model(self, env: Any, learning_rate: Any) -> Any:
         """The algorithm of stable-baselines3; its ``policy.network`` is the network."""
 
+    def begin_at(self, start: Pretrained, network: Any) -> list[str]:
+        """Put a released agent into a network whose normaliser is fitted; names of fields that are new to it."""
+        start.put_into(network)
+        return []
+
     @abstractmethod
     def fit_normaliser(self, network: Any, env: Any) -> None:
         """Fix the network's normaliser while the base policy decides."""
@@ -195,10 +200,12 @@ def run_course(
     memory = Memory(facts=dict(facts or {}))
     if saved is None:
         course.fit_normaliser(network, env)
-        if getattr(network, "unseen", None):
-            tell(f"never varied as the normaliser was fitted, so not seen: {', '.join(network.unseen)}")
         if course.start is not None:
-            course.start.put_into(network)
+            new = course.begin_at(course.start, network)
+            if new:
+                tell(f"the agent never saw them vary, from now on it sees them: {', '.join(new)}")
+        if getattr(network, "unseen", None):
+            tell(f"never varied, so not seen: {', '.join(network.unseen)}")
         env.seed(stream_seed(spec.seed, "episodes") % 2**31)
         _, callback = model._setup_learn(spec.steps, Silent())
         memory.best = ck.weights_of(network)

@@ -104,6 +104,32 @@ class CandidateScorer(nn.Module):
         scales = (*self.candidate_scale.tolist(), *self.global_scale.tolist())
         return [name for name, scale in zip((*CANDIDATE_NAMES, *GLOBAL_NAMES), scales, strict=True) if scale == 0]
 
+    def see_also(self, fitted: CandidateScorer) -> list[str]:
+        """Take in features that are struck out here and that another network's normaliser saw vary.
+
+        Their weights are set to zero: what is answered stays as it is, and what they are worth can be learned.
+
+        Returns
+        -------
+        list of str
+            Their names.
+        """
+        named = []
+        with torch.no_grad():
+            for kind, names in (("candidate", CANDIDATE_NAMES), ("global", GLOBAL_NAMES)):
+                mine, theirs = getattr(self, f"{kind}_scale"), getattr(fitted, f"{kind}_scale")
+                new = (mine == 0) & (theirs > 0)
+                getattr(self, f"{kind}_mean")[new] = getattr(fitted, f"{kind}_mean")[new]
+                mine[new] = theirs[new]
+                getattr(self, f"embed_{kind}").weight[:, new] = 0.0
+                if kind == "candidate":
+                    self.bilinear.weight[new] = 0.0
+                    self.bilinear.bias[new] = 0.0
+                else:
+                    self.bilinear.weight[:, new] = 0.0
+                named += [name for name, one in zip(names, new.tolist(), strict=True) if one]
+        return named
+
     def _embed(
         self, candidates: torch.Tensor, situation: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rlsched.agents.distil import distil, judge_on
 from rlsched.agents.lookahead import Labels, collect
 from rlsched.agents.maskable import CandidatePolicy
 from rlsched.agents.network import CandidateScorer
+from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.spec import TrainSpec
 from rlsched.agents.validate import Validation, greedy
 from rlsched.agents.validate import sampled as drawn
@@ -53,6 +55,12 @@ class PlacementCourse(Course):
     def new_network(self) -> CandidateScorer:
         """See :class:`Course`."""
         return CandidateScorer(self.spec.hidden, self.spec.prior_scale, self.spec.attention)
+
+    def begin_at(self, start: Pretrained, network: CandidateScorer) -> list[str]:
+        """See :class:`Course`; what the agent's normaliser struck out and varies here is seen, with weights of zero."""
+        fitted = copy.deepcopy(network)
+        start.put_into(network)
+        return network.see_also(fitted)
 
     def new_model(self, env: Any, learning_rate: Any) -> MaskablePPO:
         """See :class:`Course`."""

@@ -107,3 +107,25 @@ def test_what_never_varied_is_not_seen_and_what_hardly_did_is_not_blown_up() -> 
     before = network.logits(*asked)
     asked[1] = asked[1] + 0.5
     assert torch.equal(network.logits(*asked), before)
+
+
+def test_what_never_varied_where_an_agent_learned_is_seen_where_it_does_and_changes_nothing_yet() -> None:
+    torch.manual_seed(3)
+    agent, fitted = CandidateScorer(8, 20.0), CandidateScorer(8, 20.0)
+    for one in agent.parameters():
+        torch.nn.init.normal_(one, std=0.3)
+    rows, situations = (torch.rand(40, len(names)).numpy() for names in (CANDIDATE_NAMES, GLOBAL_NAMES))
+    fitted.normalise_by(rows, situations)
+    rows[:, 3], situations[:, 8] = 0.5, 0.0
+    agent.normalise_by(rows, situations)
+    assert agent.unseen == [CANDIDATE_NAMES[3], GLOBAL_NAMES[8]]
+    seen = random_observation(np.random.default_rng(0), 20, 6)
+    before = logits_of(agent, seen)
+    assert agent.see_also(fitted) == [CANDIDATE_NAMES[3], GLOBAL_NAMES[8]]
+    assert agent.unseen == []
+    assert np.array_equal(logits_of(agent, seen), before)
+    assert agent.see_also(fitted) == []
+    with torch.no_grad():  # and what is learned of them counts
+        agent.bilinear.bias[3] = 1.0
+        agent.embed_global.weight[:, 8] = 1.0
+    assert not np.array_equal(logits_of(agent, seen), before)
