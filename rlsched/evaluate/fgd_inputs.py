@@ -19,6 +19,7 @@ from rlsched.sim.fragmentation import typical_requests
 from rlsched.sim.options import PlacementOptions
 from rlsched.sim.world import Typical, World
 from rlsched.traces import datasets
+from rlsched.traces.advice import option
 from rlsched.traces.columns import UNKNOWN, Machines, Trace
 from rlsched.traces.read import read_machines, read_trace
 from rlsched.traces.readers.source import header_names, read_source
@@ -97,7 +98,7 @@ def find_path(text: str, setting: str, data_root: str | Path | None) -> Path:
     if not below.exists():
         raise MissingDataError(
             f"{setting} = {text!r}: there is nothing at {given.resolve()}, nor at {below} in the data root. Check "
-            f"the path, or name the data root with --data or {datasets.DATA_VARIABLE}."
+            f"the path, or name the data root with {option('data')} or {datasets.DATA_VARIABLE}."
         )
     return below
 

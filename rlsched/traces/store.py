@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched.errors import SpecError, TraceError
+from rlsched.traces.advice import option
 from rlsched.traces.columns import (
     SCHEMA_VERSION,
     Columns,
@@ -171,7 +172,7 @@ def load(path: str | Path) -> Columns:
     if header is None:
         raise TraceError(
             f"{path} was not saved by rlsched: its metadata has no key 'rlsched'. "
-            "Describe its columns in a card (--card) to read it."
+            f"Describe its columns in a card ({option('card')}) to read it."
         )
     version = header.get("schema_version")
     if version != SCHEMA_VERSION:

@@ -260,8 +260,8 @@ def _check_header(found: list[str], columns: Sequence[Column], delimiter: str, n
         if found[0].count(other) >= len(columns) - 1 > 0:
             raise TraceError(
                 f"fields must be separated by {_SEPARATORS.get(delimiter, repr(delimiter))}: the header of {name} is "
-                f"separated by {_SEPARATORS[other]}. Convert the file, or describe it in a card (--card) with "
-                f"delimiter = {other!r}."
+                f"separated by {_SEPARATORS[other]}. Convert the file, or describe it in a card ({option('card')}) "
+                f"with delimiter = {other!r}."
             )
     raise missing_columns(absent, found, wanted, f"the header (line 1) of {name}")
 
