@@ -118,7 +118,7 @@ def evaluate(
         document = {**document, "provenance": seal({**provenance, "command": f"{provenance['command']} --json"})}
     touches.finish(document)
     write_run(document, place, card=card.read_text(), page=page_of(document, place / LEDGER))
-    print_document(document, as_json=as_json)
+    print_document(document, as_json=as_json, brief=True)
     say_where(place)
 
 
@@ -127,7 +127,8 @@ def say_where(place: Path) -> None:
     from rlsched.evaluate.results import REPORT_HTML
 
     page = place / REPORT_HTML
-    typer.echo(f"Results are in {place}{f'; the page to open: {page}' if page.is_file() else ''}.", err=True)
+    where = f"; the page to open: {page}" if page.is_file() else ""
+    typer.echo(f"Results are in {place}{where}; every table here: rlsched report {place}.", err=True)
 
 
 def page_of(document: Document, ledger: Path) -> str | None:
@@ -141,8 +142,8 @@ def page_of(document: Document, ledger: Path) -> str | None:
         return None
 
 
-def print_document(document: Document, *, as_json: bool) -> None:
-    """Print the answer and the tables, or the document."""
+def print_document(document: Document, *, as_json: bool, brief: bool = False) -> None:
+    """Print the answer and the tables, of a brief one the first, or the document."""
     from rich.console import Console
 
     from rlsched.evaluate.results import dump
@@ -154,7 +155,7 @@ def print_document(document: Document, *, as_json: bool) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
     with console.capture() as text:
-        print_results(document, console)
+        print_results(document, console, brief=brief)
     typer.echo(text.get(), nl=False)  # a reader that stops early, such as head, is no error of ours
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _STYLE = {"better": "green", "worse": "red"}
 
 
-def print_results(document: Document, console: Console) -> None:
+def print_results(document: Document, console: Console, *, brief: bool = False) -> None:
     """Print the answer and the tables.
 
     Parameters
@@ -30,33 +30,40 @@ def print_results(document: Document, console: Console) -> None:
     document : dict
     console : rich.console.Console
         Its width decides how many metrics stand beside each other.
+    brief : bool
+        Only the first table of metrics, and the names of what is not shown.
     """
     provenance = document["provenance"]
     title = provenance.get("title") or document["experiment"]
     console.print(title, style="bold", highlight=False, markup=False)
     for line in answer(document):
         console.print(line, highlight=False, markup=False)
-    for table in _metric_tables(document, console.width):
-        console.print(table)
+    columns = metric_columns(document)
+    groups = _side_by_side(document, columns, console.width)
+    for group in groups[:1] if brief else groups:
+        console.print(_table(document, table_rows(document), group))
     main = provenance.get("main_metric")
     if main in judged_metrics(document):
         console.print(_verdicts(document, main))
+    if brief and len(groups) > 1:
+        left_out = ", ".join(" ".join(one.heading.split()) for group in groups[1:] for one in group)
+        console.print(f"Not shown here: {left_out}.", highlight=False, markup=False)
 
 
-def _metric_tables(document: Document, width: int) -> list[Table]:
-    """Means with intervals, as many metrics beside each other as fit."""
+def _side_by_side(document: Document, columns: list[Column], width: int) -> list[list[Column]]:
+    """Metrics in groups, as many beside each other as fit."""
     policies = table_rows(document)
     first = max([len(_named(document, policy)) for policy in policies], default=0) + 3
     groups: list[list[Column]] = []
     left = 0
-    for column in metric_columns(document):
+    for column in columns:
         need = _width(column) + 3  # two of padding and one between columns
         if not groups or need > left:
             groups.append([])
             left = width - first
         groups[-1].append(column)
         left -= need
-    return [_table(document, policies, group) for group in groups]
+    return groups
 
 
 def _width(column: Column) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -113,12 +114,21 @@ def test_a_trace_that_no_machine_can_serve_exits_2(card: Path, capsys: pytest.Ca
 
 def test_report_rebuilds_the_page_from_the_results(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("evaluate", card) == 0
-    first = capsys.readouterr().out
+    first = capsys.readouterr()
+    assert "every table here: rlsched report runs/tiny" in " ".join(first.err.split())
     page = Path("runs/tiny/report.html")
     before = page.read_text()
     page.unlink()
     assert main("report", "runs/tiny") == 0
-    assert capsys.readouterr().out == first
+    told = capsys.readouterr().out
+    # The same words, and the tables that the run leaves to the page.
+    assert told.splitlines()[:3] == first.out.splitlines()[:3]
+    (gone,) = re.findall(r"Not shown here: (.*)\.", " ".join(first.out.split()))
+    for name in gone.split(", "):
+        assert name.split()[0] in told
+    assert "cost [USD]" in gone
+    assert "cost [USD]" not in first.out.split("Not shown here")[0]
+    assert "Not shown here" not in told
     assert page.read_text() == before
     assert main("report", "runs/tiny", "--json") == 0
     assert json.loads(capsys.readouterr().out)["experiment"] == "tiny"

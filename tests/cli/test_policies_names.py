@@ -25,7 +25,7 @@ def test_a_name_of_cards_says_which_and_what_each_means(capsys: pytest.CaptureFi
     code, out, _ = run(capsys, "policies", "describe", "tuned_blend", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert set(facts["experiments"]) == {"placement-azure", "placement-demo", "placement-openb"}
+    assert set(facts["experiments"]) == {"placement-azure", "placement-demo", "placement-gpuspec", "placement-openb"}
     for meaning in facts["experiments"].values():
         assert find_policy(meaning.split(" ")[0]).weights
     assert "placement-demo: nilas: lifetime = unknown" in run(capsys, "policies", "describe", "nilas_blind")[1]
