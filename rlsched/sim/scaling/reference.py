@@ -437,11 +437,10 @@ def decision_of(
     t = int(s.clock[n, st.C_T])
     spot = min(spot, math.floor(min(float(w.spot_available[kind, max(t - 1, 0)]), float(total))))
     boot = int(w.type_i[kind, wd.T_BOOT])
-    kept = 0
+    kept = serving = 0  # on demand; on the spot market, where the type is sold there
     for p, (k, market) in enumerate(w.pool):
         if k == kind and market == wd.ON_DEMAND:
             kept = int(s.alive[n, service, p].sum())
-    for p, (k, market) in enumerate(w.pool):
-        if k == kind and market == wd.SPOT:
-            kept = min(kept, total - int(s.alive[n, service, p, boot:].sum()))
-    return kind, min(max(total - spot, kept), high - spot), spot
+        elif k == kind:
+            serving = int(s.alive[n, service, p, boot:].sum())
+    return kind, min(max(total - spot, min(kept, total - serving)), high - spot), spot

@@ -71,3 +71,15 @@ def test_instances_wait_no_longer_than_the_limit_allows() -> None:
     assert capacity[0] == 1
     state = State.new(closing(3), [Window((0,), 1, 7)], [0])
     assert reference.decision_of(closing(3).code, state.code, 0, 0, 2.0, 0, 1.0, True) == (0, 1, 2)
+
+
+def test_without_a_spot_market_nobody_waits_for_one() -> None:
+    world = World.build(
+        demand([9, 9, 2, 2]), [InstanceType(price_per_h=12)], Service(initial_instances=9, max_instances=9)
+    )
+    state = State.new(world, [Window((0,), 1, 4)], [0])
+    for fallback in (False, True):
+        assert reference.decision_of(world.code, state.code, 0, 0, 2.0, 0, 0.0, fallback) == (0, 2, 0)
+        choice = RuleChoice(R_STATIC, (2.0,), fallback=fallback)
+        log = run(world, [Window((0,), 1, 4)], [choice], [0], log=True)[1][0, :, 0]
+        assert log[:, LAST.index("capacity")].tolist() == [2, 2, 2]
