@@ -107,6 +107,9 @@ def test_the_first_candidate_is_the_prior_heuristics_choice_at_every_decision(gp
         (False, {"best": 1}, {"lifetime": "unknown", "admission": "queue"}),
         (False, {"shortlist": ({"lifetime": 1.0, "best_fit": 0.1}, {"first_fit": 1.0})}, {"lifetime": "predicted"}),
         (False, {"candidates": "all"}, {}),
+        # First fit by bits, beside kept lists.
+        (False, {"prior": {"first_fit": 1.0}, "shortlist": ({"best_fit": 1.0}, {"lifetime": 1.0})}, {}),
+        (True, {"shortlist": ({"first_fit": 1.0}, {"gpu_packing": 1.0})}, {"admission": "queue"}),
     ],
 )
 def test_candidates_are_those_of_the_slow_twin(gpus: bool, change: dict, options: dict) -> None:
