@@ -191,6 +191,20 @@ def test_an_interrupted_run_leaves_nothing(
     assert os.listdir("runs") == []
 
 
+def test_a_run_on_the_test_split_that_is_interrupted_at_its_first_result_is_noted(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rlsched.evaluate.placement._play_one", interrupt)
+    assert main("evaluate", card) == 130
+    assert os.listdir("runs/tiny") == [LEDGER]
+    (touch,) = read_ledger(Path("runs/tiny") / LEDGER)
+    assert touch["experiment"] == "tiny"
+    assert "run_id" not in touch
+
+
 def test_a_bar_is_drawn_on_a_terminal_once_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,8 +58,9 @@ def test_parts_are_kept_and_told_together(card: Path, tmp_path: Path) -> None:
     answer = " ".join(benchmark_answer(document))
     assert "Of 2 problems on held-out data, a learned policy and a tuned heuristic meet in none." in answer
     assert "Not asked for: c (left out: it is optional" in answer
-    # Every run on a test split is one line of the ledger, variants too.
+    # Every run on a test split is one touch in the ledger, variants too.
     assert len(read_ledger(out / LEDGER)) == 3
+    assert len((out / LEDGER).read_text().splitlines()) == 6  # each as it began and as it ended
     again = look_around(benchmark)
     assert all(one.kept for one in again)
 
