@@ -72,7 +72,8 @@ class Touches:
         keys = ("date", "command", "commit", "run_id")
         told = {key: document["provenance"][key] for key in keys if key in document["provenance"]}
         policies = list(dict.fromkeys(row["policy"] for row in document["rows"] if "policy" in row))
-        self._append([{**line, **told, "policies": policies} for line in self.lines])
+        named = {"policies": policies} if policies else {}  # forecasters are judged without one
+        self._append([{**line, **told, **named} for line in self.lines])
 
     def _append(self, lines: Sequence[Line]) -> None:
         if not lines:

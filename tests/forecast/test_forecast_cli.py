@@ -42,6 +42,8 @@ def test_train_evaluate_export_and_compress_as_a_user_would(card, tmp_path, caps
     begun, ended = map(json.loads, (results / "test-ledger.jsonl").read_text().splitlines())
     assert begun["touch"] == ended["touch"]
     assert "command" not in begun
+    assert ended["command"].startswith("rlsched forecast evaluate")
+    assert "policies" not in ended, "there are none"
     assert main(["forecast", "evaluate", str(card), "--out", runs, "--split", "validation"]) == 0
     assert "Lowest weighted quantile loss" in capsys.readouterr().out
     assert not (tmp_path / "runs" / "evaluation-validation" / "test-ledger.jsonl").exists()
