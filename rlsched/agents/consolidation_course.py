@@ -109,7 +109,7 @@ class ConsolidationVecEnv(CopiesVecEnv):
         self.paid: F64 = np.zeros(n_envs)
         self._mean, self._scale = reward_mean, reward_scale
         space = gymnasium.spaces.Box(-1.0, 1.0, (residual.n_actions,), np.float32)
-        super().__init__(ConsolidationVectorEnv(n_envs, problem, settings, copy=False), space)
+        super().__init__(ConsolidationVectorEnv(n_envs, problem, settings, copy=False), space, keep_ended=True)
 
     def advance(self, actions: Array) -> Stepped:
         """See :class:`CopiesVecEnv`."""

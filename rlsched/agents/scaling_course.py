@@ -81,7 +81,7 @@ class ResidualVecEnv(CopiesVecEnv):
         #: Rewards of the last step, USD, not scaled, (N,) float64.
         self.paid: F64 = np.zeros(n_envs)
         self._scale, self._baseline = reward_scale, baseline
-        super().__init__(env)
+        super().__init__(env, keep_ended=True)
 
     def advance(self, actions: Array) -> Stepped:
         """See :class:`CopiesVecEnv`."""

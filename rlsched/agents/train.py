@@ -50,7 +50,8 @@ class PlacementCourse(Course):
 
     def open_env(self) -> CopiesVecEnv:
         """See :class:`Course`."""
-        return CopiesVecEnv(PlacementVectorEnv(self.spec.n_envs, self.problem, self.spec.placement, copy=False))
+        env = PlacementVectorEnv(self.spec.n_envs, self.problem, self.spec.placement, copy=False)
+        return CopiesVecEnv(env, keep_ended=True)
 
     def new_network(self) -> CandidateScorer:
         """See :class:`Course`."""

@@ -35,13 +35,15 @@ class CopiesVecEnv(VecEnv):  # type: ignore[misc]
         Of placement, scaling or consolidation, made with ``copy=False``.
     action_space : gymnasium.Space, optional
         Of one copy, where :meth:`advance` takes other actions than the environment.
+    keep_ended : bool
+        Keep what ``ended`` lists: for who reads and clears it.
 
     Attributes
     ----------
     busy_s : float
         Seconds spent in steps of the environment.
     ended : list of dict
-        ``window, episode_return, episode_steps`` of each episode that ended; cleared by whoever reads it.
+        ``window, episode_return, episode_steps`` of each episode that ended, where they are kept.
 
     Raises
     ------
@@ -49,7 +51,13 @@ class CopiesVecEnv(VecEnv):  # type: ignore[misc]
         For another environment, or one that copies what it hands out.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], action_space: gymnasium.Space[Any] | None = None) -> None:
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        action_space: gymnasium.Space[Any] | None = None,
+        *,
+        keep_ended: bool = False,
+    ) -> None:
         inner: Any = env.unwrapped
         if not hasattr(inner, "episodes") or not hasattr(inner, "copy"):
             raise SpecError(f"need a vector environment of rlsched: got {env}.")
@@ -58,6 +66,7 @@ class CopiesVecEnv(VecEnv):  # type: ignore[misc]
         self.env, self.episodes = env, inner.episodes
         self.busy_s = 0.0
         self.ended: list[dict[str, Any]] = []
+        self._keep_ended = keep_ended
         self._actions: Any = None
         space = env.single_observation_space
         self._masked = isinstance(space, gymnasium.spaces.Dict) and "action_mask" in space.spaces
@@ -95,7 +104,8 @@ class CopiesVecEnv(VecEnv):  # type: ignore[misc]
         done = terminated | truncated
         for n in np.flatnonzero(done):
             last = {key: infos["final_info"][key][n] for key in _ENDED}
-            self.ended.append(last)
+            if self._keep_ended:
+                self.ended.append(last)
             out[n] = {
                 "terminal_observation": infos["final_obs"][n],
                 "TimeLimit.truncated": bool(truncated[n]),

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rlsched.evaluate.benchmark import (
     run_job,
     write_state,
 )
+from rlsched.traces.advice import is_on_the_command_line, on_the_command_line
 
 #: Told every outcome, the shares of those that run by name, and the share of all work that is done.
 Watch = Callable[[Sequence[Outcome], dict[str, tuple[str, float]], float], None]
@@ -66,7 +68,9 @@ def run_jobs(
             while waiting and len(running) < max(1, processes):
                 i = waiting.pop(0)
                 mine, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(benchmark, done[i], data_root, theirs), daemon=True)
+                process = context.Process(
+                    target=_work, args=(benchmark, done[i], data_root, theirs, is_on_the_command_line()), daemon=True
+                )
                 process.start()
                 theirs.close()  # so that its end is seen when the process is gone
                 running[mine] = i, process
@@ -123,7 +127,9 @@ def _hear(
     return True
 
 
-def _work(benchmark: Benchmark, one: Outcome, data_root: Path | None, connection: Connection) -> None:
+def _work(
+    benchmark: Benchmark, one: Outcome, data_root: Path | None, connection: Connection, command_line: bool
+) -> None:
     """In the process of a job: run it, telling how far it is, and hand back what became of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us stops us
     last = 0.0
@@ -135,7 +141,8 @@ def _work(benchmark: Benchmark, one: Outcome, data_root: Path | None, connection
             connection.send(("progress", (text, min(1.0, share))))
 
     try:
-        connection.send(("outcome", run_job(benchmark, one, data_root, progress)))
+        with on_the_command_line() if command_line else nullcontext():
+            connection.send(("outcome", run_job(benchmark, one, data_root, progress)))
     except BrokenPipeError:
         return  # whoever started us is gone; finished units are kept
     finally:

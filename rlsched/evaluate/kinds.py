@@ -73,7 +73,8 @@ def touches_of(card: Path, overrides: Sequence[str], ledger: Path) -> Touches:
 
     split = spec_of(kind_of(card, overrides)).model_fields.get("split")
     wanted = apply_overrides(read_toml(card), overrides, {}).get("split", split.default if split else None)
-    line = {"experiment": experiment_name(card), "card_sha256": file_sha256(card)}
+    line: dict[str, Any] = {"experiment": experiment_name(card), "card_sha256": file_sha256(card)}
+    line |= {"set": list(overrides)} if overrides else {}
     return Touches(ledger, [line] if split is not None and wanted == "test" else [])
 
 

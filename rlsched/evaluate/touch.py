@@ -90,13 +90,24 @@ def read_ledger(ledger: Path, experiment: str | None = None) -> list[Line]:
     """Touches in a ledger, oldest first, of one experiment or of all; none where there is no ledger.
 
     One that began and was never finished has no ``run_id`` and no ``policies``.
+
+    Raises
+    ------
+    SpecError
+        A line that is not JSON.
     """
     if not ledger.is_file():
         return []
     out: dict[str, Line] = {}
     for number, text in enumerate(ledger.read_text(encoding="utf-8").splitlines()):
         if text.strip():
-            line = json.loads(text)
+            try:
+                line = json.loads(text)
+            except ValueError as error:
+                raise SpecError(
+                    f"{ledger}, line {number + 1}: not JSON ({error}). If a crash cut it off, mend the line: "
+                    "a look at a test split stays one."
+                ) from None
             key = line.pop("touch", f"line {number}")  # lines of before touches were noted as they began
             out[key] = {**out.get(key, {}), **line}
     return [line for line in out.values() if experiment is None or line.get("experiment") == experiment]

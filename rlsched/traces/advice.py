@@ -19,6 +19,11 @@ def on_the_command_line() -> Iterator[None]:
         _ON_THE_COMMAND_LINE.reset(token)
 
 
+def is_on_the_command_line() -> bool:
+    """Whether messages name options of the command line now; a process that is started has to be told."""
+    return _ON_THE_COMMAND_LINE.get()
+
+
 def option(name: str) -> str:
     """An option as the reader of the message has to write it.
 

@@ -13,7 +13,7 @@ from rlsched.errors import SpecError
 
 
 def make(n: int = 3, **kwargs) -> CopiesVecEnv:
-    return CopiesVecEnv(PlacementVectorEnv(n, problem(**kwargs), GPU_SETTINGS, copy=False))
+    return CopiesVecEnv(PlacementVectorEnv(n, problem(**kwargs), GPU_SETTINGS, copy=False), keep_ended=True)
 
 
 def test_it_gives_what_the_vector_environment_gives_without_copying() -> None:

@@ -55,7 +55,7 @@ def test_the_adapter_says_what_the_vector_environment_says(lever: str) -> None:
     assert all(a.tobytes() == b.tobytes() for a, b in last)
     assert infos[n]["episode"]["r"] == final["final_info"]["episode_return"][n]
     assert infos[n]["episode"]["l"] == final["final_info"]["episode_steps"][n]
-    assert adapter.ended[0]["window"] == final["final_info"]["window"][n]
+    assert adapter.ended == []  # kept for the trainers alone: nobody else would ever clear it
 
 
 @pytest.mark.parametrize("lever", OPTIONS)

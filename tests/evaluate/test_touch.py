@@ -71,3 +71,14 @@ def test_a_ledger_that_cannot_be_written_stops_the_run_before_it_looks(tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpecError, match="cannot note the touch of the test split in"):
         Touches(tmp_path / "file" / LEDGER, [LINE]).keeping(at_once)("one", lambda: pytest.fail("it looked"))
+
+
+def test_a_line_that_was_cut_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / LEDGER).write_text(json.dumps(LINE) + "\n" + '{"experiment": "to')
+    with pytest.raises(SpecError, match=r"test-ledger.jsonl, line 2: not JSON"):
+        read_ledger(tmp_path / LEDGER)
+
+
+def test_what_was_set_over_the_card_is_noted(tmp_path: Path) -> None:
+    touches_of(find_card("scaling-surf"), ["windows.count=3"], tmp_path / LEDGER).begin()
+    assert [one["set"] for one in read_ledger(tmp_path / LEDGER)] == [["windows.count=3"]]
