@@ -64,7 +64,7 @@ def sb3_vec_env(env: str | gymnasium.vector.VectorEnv[Any, Any, Any], num_envs: 
         raise SpecError(f"sb3_vec_env needs {error.name}: install rlsched[train].") from None
     if isinstance(env, str):
         if env not in IDS:
-            raise SpecError(f"unknown environment {env!r}.{did_you_mean(env, IDS)} Known: {', '.join(IDS)}.")
+            raise SpecError(f"unknown environment {env!r}.{did_you_mean(env, IDS)}")
         return CopiesVecEnv(gymnasium.make_vec(env, num_envs=num_envs, **{**kwargs, "copy": False}))
     if not isinstance(env, gymnasium.vector.VectorEnv):
         raise SpecError(f"env must be an id ({', '.join(IDS)}) or a vector environment: got {env!r}.")

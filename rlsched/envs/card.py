@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rlsched.assets import asset_roots, find_asset
+from rlsched.envs.card_kind import check_kind
 from rlsched.envs.problem import PlacementProblem, PlacementSettings
 from rlsched.errors import SpecError
 from rlsched.sim.options import PlacementOptions
@@ -90,9 +91,10 @@ def load_card(card: str | Path) -> tuple[PlacementCard, Path]:
     Raises
     ------
     SpecError
-        Unknown name, or a card that breaks a rule.
+        Unknown name, a card of another kind, or one that breaks a rule.
     """
     path = find_asset("envs", card)
+    check_kind(card, path, "placement")
     return load(PlacementCard, path).spec, path
 
 

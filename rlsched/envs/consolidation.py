@@ -16,7 +16,7 @@ from rlsched.envs.consolidation_problem import ConsolidationProblem, Consolidati
 from rlsched.envs.consolidation_spaces import knob_space, n_candidates, observation_space
 from rlsched.envs.copies import ManyCopies, OneCopy
 from rlsched.envs.render_consolidation import Tick, draw_consolidation, tick_of
-from rlsched.envs.spaces import MaskedDiscrete
+from rlsched.envs.spaces import MaskedDiscrete, MaskedMultiDiscrete
 from rlsched.errors import PolicyError
 
 Array = npt.NDArray[Any]
@@ -125,6 +125,8 @@ class ConsolidationVectorEnv(ManyCopies):
     copy : bool
         False hands out the buffers themselves: an observation then stays as it was until the
         step after the next one.
+    render_mode : None
+        Pictures are of one environment: anything else is refused.
 
     Notes
     -----
@@ -143,15 +145,16 @@ class ConsolidationVectorEnv(ManyCopies):
         settings: ConsolidationSettings | None = None,
         card: str = CARD,
         copy: bool = True,
+        render_mode: str | None = None,
     ) -> None:
-        super().__init__(num_envs, copy)
+        super().__init__(num_envs, copy, render_mode)
         problem, settings = resolve(problem, settings, card)
         self.episodes = episodes_of(problem, settings, num_envs)
         self.single_observation_space = observation_space(problem, settings)
         self.single_action_space = action_space(settings)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = (
-            gymnasium.spaces.MultiDiscrete(np.full(num_envs, self.single_action_space.n))
+            MaskedMultiDiscrete(num_envs, int(self.single_action_space.n))
             if isinstance(self.single_action_space, MaskedDiscrete)
             else batch_space(self.single_action_space, num_envs)
         )
@@ -181,6 +184,8 @@ class ConsolidationVectorEnv(ManyCopies):
         if not isinstance(self.episodes, MoveEpisodes):
             return {}
         mask = self.episodes.out["action_mask"]
+        if isinstance(self.action_space, MaskedMultiDiscrete):
+            self.action_space.mask = mask
         return {"action_mask": mask.copy() if self.copy else mask, "_action_mask": np.ones(self.num_envs, bool)}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rlsched.assets import find_asset
+from rlsched.envs.card_kind import check_kind
 from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
 from rlsched.errors import SpecError
 from rlsched.rng import stream, stream_seed
@@ -174,7 +175,8 @@ def load_card(card: str | Path) -> tuple[ConsolidationCard, Path]:
     Raises
     ------
     SpecError
-        Unknown name, or a card that breaks a rule.
+        Unknown name, a card of another kind, or one that breaks a rule.
     """
     path = find_asset("envs", card)
+    check_kind(card, path, "consolidation")
     return load(ConsolidationCard, path).spec, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium
@@ -87,20 +88,27 @@ class ManyCopies(VectorEnv[Any, Any, Any]):
     num_envs : int
     copy : bool
         False hands out the buffers themselves.
+    render_mode : None
+        Pictures are of one environment.
 
     Raises
     ------
     SpecError
-        When ``num_envs`` is < 1.
+        When ``num_envs`` is < 1, or a render mode is given.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 - gymnasium declares it so
     lever: ClassVar[str]
     episodes: Any
 
-    def __init__(self, num_envs: int, copy: bool) -> None:
+    def __init__(self, num_envs: int, copy: bool, render_mode: str | None = None) -> None:
         if num_envs < 1:
             raise SpecError(f"num_envs must be >= 1: got {num_envs}.")
+        if render_mode is not None:
+            raise SpecError(
+                f"pictures are of one environment, not of {num_envs} copies: got render_mode={render_mode!r}. "
+                f'Use gymnasium.make("rlsched/{self.lever.capitalize()}-v0", render_mode={render_mode!r}).'
+            )
         self.num_envs, self.copy = num_envs, copy
         self._began = False
 
@@ -136,7 +144,9 @@ def copy_seeds(lever: str, root: int, n_copies: int) -> npt.NDArray[np.int64]:
     return np.array([stream_seed(root, lever, n) for n in range(n_copies)], np.int64)
 
 
-def refuse_options(options: dict[str, Any] | None) -> None:
+def refuse_options(options: Any) -> None:
     """``reset`` has no options; say so."""
-    if options:
-        raise PolicyError(f"reset has no options: got {', '.join(sorted(options))}.")
+    if options is None or (isinstance(options, Mapping) and not options):
+        return
+    given = ", ".join(map(str, options)) if isinstance(options, Mapping) else repr(options)
+    raise PolicyError(f"reset has no options: got {given}. Leave it out.")

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rlsched.assets import asset_roots, find_asset
+from rlsched.envs.card_kind import check_kind
 from rlsched.envs.scaling_problem import ScalingProblem, ScalingSettings
 from rlsched.envs.scaling_spot import SpotSpec, read_spot
 from rlsched.errors import SpecError, did_you_mean
@@ -145,9 +146,10 @@ def load_scaling_card(card: str | Path) -> tuple[ScalingCard, Path]:
     Raises
     ------
     SpecError
-        Unknown name, or a card that breaks a rule.
+        Unknown name, a card of another kind, or one that breaks a rule.
     """
     path = find_asset("envs", card)
+    check_kind(card, path, "scaling")
     return load(ScalingCard, path).spec, path
 
 

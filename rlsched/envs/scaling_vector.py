@@ -27,6 +27,8 @@ class ScalingVectorEnv(ManyCopies):
     copy : bool
         False hands out the buffers themselves: an observation then stays as it was until the
         step after the next one, a reward until the next.
+    render_mode : None
+        Pictures are of one environment: anything else is refused.
 
     Notes
     -----
@@ -45,8 +47,9 @@ class ScalingVectorEnv(ManyCopies):
         settings: ScalingSettings | None = None,
         card: str = "scaling",
         copy: bool = True,
+        render_mode: str | None = None,
     ) -> None:
-        super().__init__(num_envs, copy)
+        super().__init__(num_envs, copy, render_mode)
         problem, settings = resolve_scaling(problem, settings, card)
         self.episodes = ScalingEpisodes(problem, settings, num_envs)
         self.single_observation_space = self.episodes.observation_space()

@@ -1,4 +1,4 @@
-"""Gymnasium spaces of ``rlsched/Placement-v0``, built from the table of features."""
+"""Gymnasium spaces of ``rlsched/Placement-v0``, built from the table of features; spaces that know the mask."""
 
 from __future__ import annotations
 
@@ -49,3 +49,32 @@ class MaskedDiscrete(gymnasium.spaces.Discrete):  # type: ignore[type-arg]
         if mask is None and probability is None:
             mask = self.mask
         return super().sample(mask=mask, probability=probability)
+
+
+class MaskedMultiDiscrete(gymnasium.spaces.MultiDiscrete):
+    """As :class:`MaskedDiscrete`, one choice of ``n`` a copy: ``sample()`` draws where each copy's mask is 1.
+
+    Everything else is ``MultiDiscrete``.
+
+    Parameters
+    ----------
+    n_copies, n : int
+
+    Attributes
+    ----------
+    mask : (n_copies, n) int8
+        Of the present decisions; at least one is 1 in each row.
+    """
+
+    def __init__(self, n_copies: int, n: int) -> None:
+        super().__init__(np.full(n_copies, n))
+        self.mask: npt.NDArray[np.int8] = np.ones((n_copies, n), np.int8)
+
+    def sample(self, mask: Any = None, probability: Any = None) -> Any:
+        """Draw one allowed candidate a copy; a mask or probabilities that are given win."""
+        if mask is not None or probability is not None:
+            return super().sample(mask=mask, probability=probability)
+        allowed = self.mask.cumsum(axis=1)
+        nth = (self.np_random.random(len(allowed)) * allowed[:, -1]).astype(np.int64)
+        # The first column where more are allowed than are skipped is the one after them.
+        return (allowed > nth[:, None]).argmax(axis=1).astype(self.dtype)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
@@ -12,7 +11,7 @@ from rlsched.envs.card import resolve
 from rlsched.envs.copies import ManyCopies
 from rlsched.envs.episodes import Episodes
 from rlsched.envs.problem import PlacementProblem, PlacementSettings
-from rlsched.envs.spaces import MaskedDiscrete, observation_space
+from rlsched.envs.spaces import MaskedDiscrete, MaskedMultiDiscrete, observation_space
 from rlsched.errors import PolicyError, SpecError
 
 Array = np.ndarray[Any, Any]
@@ -31,6 +30,8 @@ class PlacementVectorEnv(ManyCopies):
         step after the next one.
     threads : int
         Threads that share the copies; the result is the same, byte for byte.
+    render_mode : None
+        Pictures are of one environment: anything else is refused.
 
     Notes
     -----
@@ -50,8 +51,9 @@ class PlacementVectorEnv(ManyCopies):
         card: str = "placement",
         copy: bool = True,
         threads: int = 1,
+        render_mode: str | None = None,
     ) -> None:
-        super().__init__(num_envs, copy)
+        super().__init__(num_envs, copy, render_mode)
         if threads < 1:
             raise SpecError(f"threads must be >= 1: got {threads}.")
         problem, settings = resolve(problem, settings, card)
@@ -60,7 +62,7 @@ class PlacementVectorEnv(ManyCopies):
         self.single_observation_space = observation_space(k)
         self.single_action_space = MaskedDiscrete(k)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = gymnasium.spaces.MultiDiscrete(np.full(num_envs, k))
+        self.action_space = MaskedMultiDiscrete(num_envs, k)
 
     def step(self, actions: Array) -> tuple[dict[str, Array], Array, Array, Array, dict[str, Any]]:
         """Place every copy's waiting task and run to its next decision."""
@@ -90,4 +92,6 @@ class PlacementVectorEnv(ManyCopies):
 
     def _infos(self) -> dict[str, Any]:
         mask = self.episodes.out.action_mask
+        if isinstance(self.action_space, MaskedMultiDiscrete):
+            self.action_space.mask = mask
         return {"action_mask": mask.copy() if self.copy else mask, "_action_mask": np.ones(self.num_envs, bool)}
