@@ -58,6 +58,7 @@ def load_policy(name: str | Path) -> Any:
         return find_policy(text)
     if not isinstance(name, Path) and text not in list_assets("agents") and not re.search(r"[/\\]|\.onnx$", text):
         _refuse_other_lever(text)
+        _refuse_name_of_cards(text)
         return find_policy(text)  # which says what is known
     kind = kind_of(name)
     if "forecaster" in kind:
@@ -88,3 +89,24 @@ def _refuse_other_lever(name: str) -> None:
                 f"Run it by name: rlsched evaluate {example} --set policies={shlex.quote(name)}. load_policy takes a "
                 f"heuristic of placement ('best_fit'), a blend, or a trained agent: {agents}."
             )
+
+
+def _refuse_name_of_cards(name: str) -> None:
+    """Say that ``tuned...`` and ``hindsight...`` mean something in an experiment only, and how to load a blend."""
+    from rlsched.policies.scaling.policy import POLICIES as SCALING
+    from rlsched.sim.consolidation.policy import POLICIES as CONSOLIDATION
+
+    word, _, rest = name.partition("_")
+    lever = "scaling" if rest in SCALING else "consolidation" if rest == "" or rest in CONSOLIDATION else "placement"
+    if word not in ("tuned", "hindsight") or (lever == "placement" and rest != "blend"):
+        return
+    meaning = {
+        "tuned": "what 'rlsched tune' found for that experiment, in its tuned.toml",
+        "hindsight": "a control, the best on the very windows that are judged",
+    }[word]
+    apart = "" if lever == "placement" else f"; here of {lever}, whose heuristics run in the simulator only"
+    raise PolicyError(
+        f"{name!r} is a name that only an experiment's card gives meaning: {meaning}{apart}. 'rlsched policies "
+        f"describe {name}' shows what it stands for in each. A blend of placement is loaded by its text: "
+        "rlsched.load_policy('blend:cosine=1,fragmentation=2')."
+    )

@@ -274,6 +274,8 @@ def why_nowhere(cluster: Cluster, r: Request) -> str:
     ever = allowed & (i[cl.CAP_CPU] >= r.cpu) & (i[cl.CAP_MEM] >= r.mem) & (i[cl.GPUS] >= r.gpus)
     n = len(cluster)
     machines = f"{n} machine{'s' if n != 1 else ''}"
+    if r.named and not set(r.named) & set(cluster.models):
+        return _no_such_model(cluster, r, machines)
     if not ever.any():
         largest = f"{i[cl.CAP_CPU].max()} mcore, {i[cl.CAP_MEM].max()} MiB, {i[cl.GPUS].max()} GPUs"
         models = " of its models" if r.models != -1 else ""
@@ -289,3 +291,16 @@ def why_nowhere(cluster: Cluster, r: Request) -> str:
     parts = [f"{count} lack only {name}" for name, count in zip(_LACKS, only, strict=True) if count]
     parts += [f"{several} lack several things"] * (several > 0) + [f"{int((~up).sum())} are down"] * bool((~up).any())
     return f"no room: of {machines}, {', '.join(parts)}"
+
+
+def _no_such_model(cluster: Cluster, r: Request, machines: str) -> str:
+    """Why a request for GPU models that no machine has fits nowhere, and which models there are."""
+    has, unknown = cluster.whole[cl.GPUS] > 0, len(cluster.models)
+    nameless = int((has & (cluster.whole[cl.MODEL] == unknown)).sum())
+    there = f"the models there are: {', '.join(sorted(cluster.models))}" if cluster.models else "no model is known"
+    if not has.any():
+        there = "none has GPUs"
+    elif nameless:
+        there += f"; of {nameless} with GPUs, column gpu_model does not say which"
+    has_that = "is known to have that" if nameless else "has that"
+    return f"no such GPU model: it asks for {' or '.join(r.named)}, and none of {machines} {has_that} ({there})"

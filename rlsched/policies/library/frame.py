@@ -123,14 +123,14 @@ class Table:
             what = ", ".join(f"{name} ({COLUMNS[name].unit}; {COLUMNS[name].meaning})" for name in absent)
             # A column that is ours already is not the one meant by another name.
             others = tuple(name for name in columns if name not in COLUMNS)
-            near = _near(absent[0], others, cutoff=0.6)
+            alike = {name: near for name in absent if (near := _near(name, others, cutoff=0.6))}
             pairs = {"cpu_free_mcore": "cpu_mcore", "mem_free_mib": "mem_mib"}
             same = [f"{name} = {pairs[name]}" for name in absent if pairs.get(name) in columns]
             raise PolicyError(
                 f"the machines lack column{'s' if len(absent) > 1 else ''} {what}."
                 + (f" Of machines with nothing on them: {', '.join(same)}." if same else "")
-                + (f" Did you mean {near!r}? Rename it." if near else "")
-                + (f" Of other names: {', '.join(map(str, others[:8]))}." if others and not near and not same else "")
+                + "".join(f" Column {near!r} looks like it: rename it to {name!r}." for name, near in alike.items())
+                + (f" Of other names: {', '.join(map(str, others[:8]))}." if others and not alike and not same else "")
             )
         for name in columns:
             guess = "" if name in COLUMNS else _near(name, tuple(known for known in COLUMNS if known not in columns))

@@ -51,6 +51,8 @@ class Request:
         Bits over ``Cluster.models``; -1: any.
     life_s : float
         Expected life span.
+    named : tuple of str
+        The models as they were asked for; empty: any.
     """
 
     cpu: int
@@ -59,6 +61,7 @@ class Request:
     mgpu: int
     models: int
     life_s: float
+    named: tuple[str, ...] = ()
 
     @property
     def shared(self) -> bool:
@@ -109,7 +112,8 @@ def read_request(request: Any, cluster: Cluster, terms: Terms) -> Request:
         raise PolicyError(f"a request for {gpus} devices must ask for whole ones: got gpu_mgpu {mgpu}. Set 1000.")
     if cpu == 0 and mem == 0 and gpus == 0:
         raise PolicyError("the request asks for nothing: cpu_mcore, mem_mib and gpu_count are all 0.")
-    return Request(cpu, mem, gpus, mgpu if gpus else 0, _models(told, gpus, cluster), _life(told, terms))
+    models, named = _models(told, gpus, cluster)
+    return Request(cpu, mem, gpus, mgpu if gpus else 0, models, _life(told, terms), named)
 
 
 def requests_of(requests: Any) -> Iterator[Any]:
@@ -166,15 +170,16 @@ def _whole(told: Mapping[str, Any], key: str, most: int, other: int) -> int:
     return int(value)
 
 
-def _models(told: Mapping[str, Any], gpus: int, cluster: Cluster) -> int:
+def _models(told: Mapping[str, Any], gpus: int, cluster: Cluster) -> tuple[int, tuple[str, ...]]:
     names = told.get("gpu_models")
     if names is None or gpus == 0:
-        return ANY_MODEL
+        return ANY_MODEL, ()
     listed = hasattr(names, "__len__") and hasattr(names, "__iter__") and not isinstance(names, (str, bytes))
     if not listed or not len(names) or not all(isinstance(name, str) for name in names):
         raise PolicyError(f"gpu_models of the request must be a list of names: got {names!r}. Leave it out for any.")
     known = [1 << cluster.models.index(name) for name in names if name in cluster.models]
-    return sum(set(known)) or 1 << (len(cluster.models) + 1)  # a model no machine has: fits nowhere
+    # A model no machine has fits nowhere.
+    return sum(set(known)) or 1 << (len(cluster.models) + 1), tuple(dict.fromkeys(names))
 
 
 def _life(told: Mapping[str, Any], terms: Terms) -> float:

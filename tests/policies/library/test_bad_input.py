@@ -42,7 +42,11 @@ def without(columns: dict, *names: str) -> dict:
         (without(BASIC, "mem_free_mib"), r"Of machines with nothing on them: mem_free_mib = mem_mib\.$"),
         (
             {"cpu_free": [1], **without(BASIC, "cpu_free_mcore")},
-            r"cpu_free_mcore = cpu_mcore\. Did you mean 'cpu_free'\? Rename it\.$",
+            r"cpu_free_mcore = cpu_mcore\. Column 'cpu_free' looks like it: rename it to 'cpu_free_mcore'\.$",
+        ),
+        (
+            {**without(BASIC, "cpu_mcore", "mem_mib"), "cpu_mcores": [1, 2], "mem_mb": [1, 2]},
+            r"Column 'cpu_mcores' .* rename it to 'cpu_mcore'\. Column 'mem_mb' .* rename it to 'mem_mib'\.$",
         ),
         ({"foo": [1, 2], **without(BASIC, "cpu_mcore")}, r"lack column cpu_mcore .*\. Of other names: foo\.$"),
         (
@@ -51,7 +55,7 @@ def without(columns: dict, *names: str) -> dict:
         ),
         (
             {**without(BASIC, "mem_free_mib"), "mem_free_mb": [1, 2]},
-            "lack column mem_free_mib .* Did you mean 'mem_free_mb'",
+            "lack column mem_free_mib .* Column 'mem_free_mb' looks like it: rename it to 'mem_free_mib'",
         ),
         ({**BASIC, "gpu_cout": [1, 1]}, "unknown column 'gpu_cout' of the machines. Did you mean 'gpu_count'"),
         ({**BASIC, "cpu_mcore": ["8", "8"]}, r"cpu_mcore must hold whole numbers of millicores: got dtype <U1, e.g. "),
@@ -205,6 +209,16 @@ def test_arguments_that_are_missing_or_unknown_are_refused(policy_file: Path) ->
         rlsched.load_policy("best_fit").place_many(SMALL, BASIC)
     with pytest.raises(PolicyError, match=r"unknown policy 'bestfit'.* Did you mean 'best_fit'"):
         rlsched.load_policy("bestfit")
+    for name in ("tuned_blend", "hindsight_blend"):
+        with pytest.raises(
+            PolicyError, match=f"'rlsched policies describe {name}' shows .* by its text.*'blend:cosine="
+        ):
+            rlsched.load_policy(name)
+    for name in ("tuned_band", "tuned", "hindsight"):
+        with pytest.raises(
+            PolicyError, match=f"'{name}' is a name that only an experiment's card .* in the simulator only"
+        ):
+            rlsched.load_policy(name)
     with pytest.raises(PolicyError, match="against must name a heuristic of placement: unknown policy 'wurst_fit'"):
         rlsched.load_policy("best_fit").explain(SMALL, BASIC, against="wurst_fit")
     with pytest.raises(PolicyError, match=r"against must be a heuristic of placement, or its name: got 5 \(int\)"):

@@ -109,7 +109,11 @@ def test_a_trace_is_placed_row_by_row(machines: dict) -> None:
         ),
         ({"cpu_mcore": 1_000, "mem_mib": 33_000}, "lack only memory"),
         ({**SMALL, "gpu_count": 8}, "too large: it asks for 2000 mcore, 1024 MiB, 8 GPUs"),
-        ({**SMALL, "gpu_count": 1, "gpu_models": ["C"]}, "GPUs of its models"),
+        (
+            {**SMALL, "gpu_count": 1, "gpu_models": ["H100", "C", "C"]},
+            "no such GPU model: it asks for H100 or C, and none of 4 machines has that (the models there are: A, B)",
+        ),
+        ({**SMALL, "gpu_count": 8, "gpu_models": ["A", "C"]}, "8 GPUs of its models"),
     ],
 )
 def test_a_request_that_fits_nowhere_is_told_why(
@@ -120,6 +124,21 @@ def test_a_request_that_fits_nowhere_is_told_why(
         assert not decision
         assert (decision.machine_id, decision.row) == (None, -1)
         assert reason in decision.reason
+        assert policy.place_many([request_], machines) == [decision]
+
+
+def test_where_models_are_not_known_a_request_for_one_is_told_so(machines: dict) -> None:
+    request = {**SMALL, "gpu_count": 1, "gpu_models": ["H100"]}
+    policy = rlsched.load_policy("best_fit")
+    plain = {name: values for name, values in machines.items() if name != "gpu_model"}
+    assert "is known to have that (no model is known; of 3 with GPUs, column" in policy.place(request, plain).reason
+    some = {**machines, "gpu_model": np.array(["A", None, None, "A"], dtype=object)}
+    assert (
+        "is known to have that (the models there are: A; of 1 with GPUs, column gpu_model"
+        in policy.place(request, some).reason
+    )
+    none = {name: values for name, values in plain.items() if not name.startswith("gpu")}
+    assert "has that (none has GPUs)" in policy.place(request, none).reason
 
 
 def test_devices_of_each_machine_may_be_lists_of_unequal_length() -> None:
