@@ -21,6 +21,7 @@ from stable_baselines3.common.logger import Logger, make_output_format
 from rlsched.agents import checkpoint as ck
 from rlsched.agents.pretrained import Pretrained
 from rlsched.agents.spec import PpoSpec
+from rlsched.assets import list_assets
 from rlsched.envs.sb3 import CopiesVecEnv
 from rlsched.errors import SpecError
 from rlsched.rng import stream_seed
@@ -188,6 +189,7 @@ def run_course(
         raise SpecError(f"{out} already holds a training. Continue it with --resume, or name another --out.")
     saved = ck.load_arrays(file) if resume else None
     if saved is not None:
+        check_start(facts or {}, saved[1]["facts"], file)
         check_same(spec, saved[1]["spec"], file)
         check_facts(dict(facts or {}), saved[1]["facts"], file)
     out.mkdir(parents=True, exist_ok=True)
@@ -355,6 +357,29 @@ def _restore(
     env.ended.clear()
     ck.put_random_state(ck.unpack(arrays, "random"))  # last: building the model drew from them
     return callback
+
+
+def check_start(now: Mapping[str, Any], before: Mapping[str, Any], file: Path) -> None:
+    """Refuse to go on from what began at another released agent, or at none.
+
+    Checked first: base, reach and width come from that agent, and would all look changed.
+    """
+    was, is_ = before.get("from"), now.get("from")
+    if was == is_:
+        return
+    if was is None:
+        raise SpecError(
+            f"{file} is of a training that was begun without --from. Leave --from out, or name another --out."
+        )
+    agent = str(was["agent"])
+    name = f"--from {agent}" if agent in list_assets("agents") else f"--from, at an agent named {agent!r}"
+    other = ""
+    if is_ is not None:
+        other = f", and not at {'another file of that name' if is_['agent'] == agent else repr(is_['agent'])}"
+    raise SpecError(
+        f"{file} is of a training that was begun with {name} (its policy file's SHA-256 begins with "
+        f"{was['policy_sha256'][:12]}){other}. Repeat that --from beside --resume, or name another --out."
+    )
 
 
 def check_same(spec: PpoSpec, before: dict[str, Any], file: Path) -> None:

@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from rlsched import spec as cards
 from rlsched.agents.spec import ConsolidationTrainSpec
-from rlsched.cli.train_inputs import TRAIN_FILE, refuse_elsewhere, refuse_own, split_overrides, with_versions
+from rlsched.cli.train_inputs import (
+    TRAIN_FILE,
+    refuse_elsewhere,
+    refuse_own,
+    refuse_unread,
+    split_overrides,
+    with_versions,
+)
 from rlsched.envs.consolidation_problem import ConsolidationProblem
 from rlsched.errors import SpecError
 from rlsched.evaluate.consolidation import Windows
@@ -113,6 +120,7 @@ def prepare_consolidation(
         spec = cards.validate(ConsolidationTrainSpec, values, str(path), places)
         base = find_base(spec.base, card.parent, experiment.problem_sha256)
         residual = ConsolidationResidual(base, spec.reach)
+    refuse_unread(mine, spec)
     train, validation = (Windows(experiment, data_root, split=split) for split in ("train", "validation"))
     worlds, names = worlds_of(train, range(spec.deals))
     problem = ConsolidationProblem(worlds, train.semantics, names=names)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlsched import spec as cards
-from rlsched.agents.spec import PpoSpec, TrainSpec
+from rlsched.agents.spec import PpoSpec, ResidualSpec, TrainSpec
 from rlsched.agents.validate import Validation
 from rlsched.envs.problem import PlacementProblem
 from rlsched.envs.windows import fill_problem, time_problem
@@ -203,6 +203,21 @@ def refuse_own(mine: Sequence[str], own: Sequence[str], path: Path) -> None:
             )
 
 
+def refuse_unread(mine: Sequence[str], spec: ResidualSpec) -> None:
+    """Refuse ``--set`` of how to evolve where PPO learns, which does not read it.
+
+    Raises
+    ------
+    SpecError
+    """
+    unread = [text for text in mine if cards.parse_override(text)[0][0] == "evolution"]
+    if unread and spec.method != "evolution":
+        raise SpecError(
+            f"--set {unread[0]}: evolution.* is read with method = 'evolution' only, and the method is "
+            f"{spec.method!r}. Add --set method=evolution, or leave it out."
+        )
+
+
 def refuse_elsewhere(tuned: str, wanted: str, where: Path) -> None:
     """Refuse to begin at a heuristic that was tuned for another problem; one that does not say for which passes.
 
@@ -285,6 +300,13 @@ def read_train(path: Path, overrides: Sequence[str], problem: str = "", began: P
         )
     places: dict[str, str] = {}
     values = cards.apply_overrides(cards.read_toml(path), overrides, places)
+    unlike = next((key for key in ("method", "evolution") if key in values), "")
+    if unlike:
+        given = [text for text in overrides if cards.parse_override(text)[0][0] == unlike]
+        raise SpecError(
+            f"{f'--set {given[0]}' if given else path}: {unlike!r} is not for placement: evolution is for scaling and "
+            "consolidation only, and a placement agent learns by [lookahead] and PPO. Leave it out."
+        )
     placement = values.get("placement")
     if began is not None:
         seen = began.policy.settings.model_dump(mode="json")

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from rlsched import spec as cards
 from rlsched.agents.spec import ScalingTrainSpec
-from rlsched.cli.train_inputs import TRAIN_FILE, refuse_elsewhere, refuse_own, split_overrides, with_versions
+from rlsched.cli.train_inputs import (
+    TRAIN_FILE,
+    refuse_elsewhere,
+    refuse_own,
+    refuse_unread,
+    split_overrides,
+    with_versions,
+)
 from rlsched.envs.scaling_problem import ScalingProblem
 from rlsched.errors import SpecError
 from rlsched.evaluate.experiment import experiment_name
@@ -99,6 +106,7 @@ def prepare_scaling(
         values |= {"base": moves.base.text, "reach": dict(moves.reach), "hidden": began.hidden}
         values["observation"] = moves.observation.model_dump(mode="json")
     spec = cards.validate(ScalingTrainSpec, values, str(path), places)
+    refuse_unread(mine, spec)
     inputs = read_inputs(experiment, data_root)
     rule = spec.base.removeprefix(TUNED_PREFIX)
     if rule == spec.base:

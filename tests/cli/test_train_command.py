@@ -133,8 +133,19 @@ def test_it_begins_at_a_released_agent_and_says_so(
     assert len(went_on["from"]["policy_sha256"]) == 64
     assert "--from" in went_on["provenance"]["command"]
     capsys.readouterr()
-    # A training goes on only from where it began.
-    assert main(["train", str(experiment), "--out", str(second), "--resume"]) == 2
+    # A training goes on only from where it began, and says where that was.
+    resumed = ["train", str(experiment), "--out", str(second), "--resume", "--set", "seed=1"]
+    assert main(resumed) == 2
+    told = capsys.readouterr().err
+    assert "was begun with --from, at an agent named 'small' (its policy file's SHA-256 begins with " in told
+    assert went_on["from"]["policy_sha256"][:12] in told
+    assert "Repeat that --from beside --resume" in told
+    assert "Undo that" not in told
+    assert main([*resumed, "--from", str(second)]) == 2
+    assert "and not at another file of that name" in capsys.readouterr().err
+    assert main([*resumed, "--from", str(first)]) == 0
+    assert main(["train", str(experiment), "--out", str(first), "--resume", "--from", str(first)]) == 2
+    assert "begun without --from" in capsys.readouterr().err
     for wrong, message in (
         (["--from", "scaling"], "rlsched scaling policy"),
         (["--from", str(tmp_path / "nothing")], "no agent"),
@@ -181,6 +192,11 @@ def test_several_seeds_are_trained_and_the_best_is_kept(
         (["--set", "cluster=[2, 400]"], "machines per window must lie in 1..10"),
         (["--set", "length_s=1e6"], "a training window needs"),
         (["--resume"], "there is no checkpoint"),
+        (
+            ["--set", "method=evolution"],
+            "--set method=evolution: 'method' is not for placement: evolution is for scaling",
+        ),
+        (["--set", "evolution.sigma=1"], "--set evolution.sigma=1: 'evolution' is not for placement"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_error(

@@ -125,6 +125,11 @@ def test_it_begins_at_a_released_agent_wherever_that_was_tuned_and_at_no_other_p
         ("deels=3", "Did you mean 'deals'"),
         ("main_metric=energy_kwh", "main_metric must be weighted_cost_pct to learn from"),
         ("hosts=1", "fits on no machine"),
+        (
+            "evolution.sigma=0.02",
+            "evolution.* is read with method = 'evolution' only, and the method is 'ppo'. Add --set",
+        ),
+        ("train.evolution={sigma=0.02}", "Add --set method=evolution, or leave it out."),
     ],
 )
 def test_a_wrong_setting_is_one_clear_error(

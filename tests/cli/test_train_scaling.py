@@ -26,3 +26,14 @@ def test_it_starts_at_the_tuned_rule_and_validates_on_every_window() -> None:
 def test_a_window_an_agent_cannot_be_asked_in_is_refused_and_not_left_out() -> None:
     with pytest.raises(SpecError, match=r"an agent that looks back 5000 cannot be asked there: lengthen"):
         prepare(find_card("scaling-bitbrains"), ["observation.level=5000"], "a test", REAL)
+
+
+def test_how_to_evolve_is_read_only_where_the_agent_is_evolved() -> None:
+    card, evolve = find_card("scaling-bitbrains"), ["evolution.sigma=0.02"]
+    with pytest.raises(
+        SpecError, match=r"--set evolution.sigma=0.02: .* the method is 'ppo'. Add --set method=evolution"
+    ):
+        prepare(card, evolve, "a test", REAL)
+    ready = prepare(card, [*evolve, "method=evolution"], "a test", REAL)
+    assert isinstance(ready, PreparedScaling)
+    assert (ready.spec.method, ready.spec.evolution.sigma) == ("evolution", 0.02)
