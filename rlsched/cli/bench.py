@@ -28,7 +28,7 @@ def bench(
       rlsched bench
       rlsched bench --only replay --json
     """
-    from rlsched.cli.benches import BENCHES, machine, measure
+    from rlsched.cli.benches import BENCHES, machine, measure, occasion
 
     if names:
         for name, entry in BENCHES.items():
@@ -38,6 +38,7 @@ def bench(
     for part in only or []:
         if not any(name.startswith(part) for name in BENCHES):
             raise SpecError(f"unknown bench {part!r}.{did_you_mean(part, BENCHES)}")
+    began = occasion()
     results: list[dict[str, Any]] = []
     for name in chosen:
         if sys.stderr.isatty():
@@ -46,7 +47,7 @@ def bench(
         if not as_json:
             print(_line(results[-1]), flush=True)
     if as_json:
-        print(json.dumps({"machine": machine(), "results": results}, indent=1))
+        print(json.dumps({**began, "machine": machine(), "results": results}, indent=1))
 
 
 def _line(result: dict[str, Any]) -> str:

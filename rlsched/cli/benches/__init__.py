@@ -112,6 +112,16 @@ def measure(name: str, runs: int) -> dict[str, Any]:
     }
 
 
+def occasion() -> dict[str, Any]:
+    """When figures are taken, of which commit, and how many others wait for the processors (``load``, of a minute)."""
+    from datetime import UTC, datetime
+
+    from rlsched.evaluate.results import git_commit
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"date": now, "commit": git_commit(), "load": round(os.getloadavg()[0], 2)}
+
+
 def machine() -> dict[str, Any]:
     """What the figures were taken on: no host name, no path."""
     import numba
