@@ -15,7 +15,7 @@ from rlsched.envs.consolidation_moves import MoveEpisodes
 from rlsched.envs.consolidation_problem import ConsolidationProblem, ConsolidationSettings
 from rlsched.envs.consolidation_spaces import knob_space, n_candidates, observation_space
 from rlsched.envs.copies import ManyCopies, OneCopy
-from rlsched.envs.render_consolidation import Tick, draw_consolidation, tick_of
+from rlsched.envs.render_consolidation import Tick, draw_consolidation, remember, tick_of
 from rlsched.envs.spaces import MaskedDiscrete, MaskedMultiDiscrete
 from rlsched.errors import PolicyError
 
@@ -57,7 +57,7 @@ class ConsolidationEnv(OneCopy):
     ) -> None:
         super().__init__(render_mode)
         self._past: list[Tick] = []
-        self._chosen: dict[str, float] | None = None
+        self._chosen: dict[str, float] | str | None = None
         problem, settings = resolve(problem, settings, card)
         self.episodes = episodes_of(problem, settings, 1)
         self.observation_space = observation_space(problem, settings)
@@ -75,8 +75,11 @@ class ConsolidationEnv(OneCopy):
         """Set the knobs and run to the next tick; or choose a move."""
         if self._root is None:
             raise PolicyError("the environment was never reset: call reset() before step().")
+        words = self._words(action) if self._screen is not None else ""
         reward, terminated, truncated = self.episodes.step(np.asarray(action)[None])
-        if not isinstance(self.episodes, MoveEpisodes):
+        if isinstance(self.episodes, MoveEpisodes):
+            self._chosen = words
+        else:
             self._chosen = dict(zip(self._knobs, map(float, action), strict=True))
         self._remember()
         info: dict[str, Any] = {**self._info(), "reward_terms": self.episodes.terms(0)}
@@ -100,6 +103,19 @@ class ConsolidationEnv(OneCopy):
     def _draw(self, figure: Any) -> None:
         draw_consolidation(figure, self.episodes, self._past, self._chosen)
 
+    def _words(self, action: Any) -> str:
+        """A move as the picture tells it; the step that follows refuses one that is none."""
+        engine, number = self.episodes, np.asarray(action)
+        if not isinstance(engine, MoveEpisodes) or number.shape or number.dtype.kind not in "iu":
+            return ""
+        planned, k = int(engine.planned[0]), int(number)
+        if k == 0:
+            return f"this tick ends after {planned} move{'s' if planned != 1 else ''}"
+        if not 0 < k <= engine.n_candidates:
+            return ""
+        vm, machine = (int(one) for one in engine.moves[0, k - 1])
+        return f"VM {vm} to machine {machine}, move {planned + 1} of at most {engine.settings.budget} of its tick"
+
     def _info(self) -> dict[str, Any]:
         if not isinstance(self.episodes, MoveEpisodes):
             return {}
@@ -110,7 +126,7 @@ class ConsolidationEnv(OneCopy):
 
     def _remember(self) -> None:
         if self._screen is not None:
-            self._past.append(tick_of(self.episodes))
+            remember(self._past, tick_of(self.episodes))
             self._show()
 
 

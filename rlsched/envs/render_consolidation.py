@@ -23,6 +23,8 @@ class Tick:
 
     Parameters
     ----------
+    at_s : float
+        On the clock of the episode.
     on : int
         Machines.
     moves : int
@@ -33,6 +35,7 @@ class Tick:
         Share of the CPU asked for that is not given now.
     """
 
+    at_s: float
     on: int
     moves: int
     energy_kwh: float
@@ -44,6 +47,7 @@ def tick_of(episodes: ConsolidationEpisodes) -> Tick:
     code = episodes.state.code
     asked, used = float(code.host_asked[0].sum()), float(code.host_used[0].sum())
     return Tick(
+        float(code.now_s[0]),
         int(code.host_on[0].sum()),
         int(code.counts[0, MIGRATIONS]),
         float(code.sums[0, ENERGY]) / _KWH,
@@ -51,8 +55,16 @@ def tick_of(episodes: ConsolidationEpisodes) -> Tick:
     )
 
 
+def remember(past: list[Tick], now: Tick) -> None:
+    """Note a moment; between the moves of one tick no time passes, so they are one."""
+    if past and past[-1].at_s == now.at_s:
+        past[-1] = now
+    else:
+        past.append(now)
+
+
 def draw_consolidation(
-    figure: Any, episodes: ConsolidationEpisodes, past: list[Tick], action: Mapping[str, float] | None
+    figure: Any, episodes: ConsolidationEpisodes, past: list[Tick], action: Mapping[str, float] | str | None
 ) -> None:
     """Draw copy 0.
 
@@ -63,8 +75,8 @@ def draw_consolidation(
     episodes : ConsolidationEpisodes
     past : list of Tick
         Since the episode began, this moment included.
-    action : mapping of str to float, optional
-        The last choice: knobs by name.
+    action : mapping of str to float, or str, optional
+        The last choice: knobs by name, or a move in words.
     """
     code = episodes.state.code
     world = episodes.problem.worlds[int(code.world[0])]
@@ -74,15 +86,17 @@ def draw_consolidation(
         f"{format_duration(float(code.now_s[0]))} · return {episodes.returns[0]:.4g}"
     )
     state = (
-        f"{now.on} machines on, {now.moves:,} moves and {now.energy_kwh:.2f} kWh so far, "
-        f"{now.unmet:.2%} of the CPU not given"
+        f"now {now.on} machines are on and {now.unmet:.2%} of the CPU asked for is not given · "
+        f"{now.moves:,} moves and {now.energy_kwh:.2f} kWh so far"
     )
-    knobs = ", ".join(f"{name} {value:.3g}" for name, value in action.items()) if action else "nothing chosen yet"
-    head(figure, title, (state, SOFT), (f"chosen last: {knobs}", CHOICE if action else SOFT))
+    knobs = action if isinstance(action, Mapping) else {}
+    words = ", ".join(f"{name} {value:.3g}" for name, value in knobs.items()) or action
+    said = (f"chosen last: {words}", CHOICE) if words else ("nothing chosen yet", SOFT)
+    head(figure, title, (state, SOFT), said)
     grid = figure.add_gridspec(
         2, 2, left=0.05, right=0.985, top=0.80, bottom=0.07, hspace=0.35, wspace=0.12, height_ratios=[1.5, 1.0]
     )
-    _hosts(figure.add_subplot(grid[0, :]), episodes, n, action)
+    _hosts(figure.add_subplot(grid[0, :]), episodes, n, knobs)
     ticks = np.arange(len(past))
     left, right = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
     left.fill_between(ticks, [one.on for one in past], color=USED, step="post", linewidth=0)
@@ -90,12 +104,12 @@ def draw_consolidation(
     plain(left, "machines on, tick by tick")
     right.plot(ticks, [100 * one.unmet for one in past], color=TROUBLE, linewidth=1.4)
     right.set_ylim(0, max(1.0, 110 * max(one.unmet for one in past)))
-    plain(right, "CPU asked for and not given, %")
+    plain(right, "CPU asked for and not given, %, tick by tick")
     for axes in (left, right):
         axes.set_xlim(0, max(10, len(past) - 1))
 
 
-def _hosts(axes: Any, episodes: ConsolidationEpisodes, n: int, action: Mapping[str, float] | None) -> None:
+def _hosts(axes: Any, episodes: ConsolidationEpisodes, n: int, knobs: Mapping[str, float]) -> None:
     code = episodes.state.code
     capacity = np.maximum(code.host_used[0, :n] + code.host_free[0, :n], 1e-9)
     on = code.host_on[0, :n]
@@ -107,7 +121,7 @@ def _hosts(axes: Any, episodes: ConsolidationEpisodes, n: int, action: Mapping[s
     axes.bar(x, 100.0, color=np.where(on[order], FREE, OFF), width=width)
     axes.bar(x, used[order], color=USED, width=width)
     axes.bar(x, lacking[order], bottom=100.0, color=TROUBLE, width=width)
-    for name, value in (action or {}).items():
+    for name, value in knobs.items():
         if name in ("placement_cap", "evacuate_below") and 0 < value <= 1:
             axes.axhline(100 * value, color=CHOICE, linewidth=1.2, linestyle="--")
             axes.text(n - 0.5, 100 * value + 1.5, name.replace("_", " "), color=CHOICE, fontsize=8, ha="right")

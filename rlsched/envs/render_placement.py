@@ -16,6 +16,8 @@ from rlsched.units import format_duration
 
 #: Machines that have bars of their own; of larger clusters, the candidates and the last choice have.
 MAX_BARS = 48
+#: Bars are no wider than where there are this many.
+MIN_BARS = 8
 I64 = npt.NDArray[np.int64]
 
 
@@ -60,8 +62,10 @@ def draw_placement(figure: Any, episodes: Episodes, last: Placed | None) -> None
     size = int(world.arrays.fleet_n[int(count[st.C_FLEET]), wd.L_N])
     candidates = episodes.out.rows[0][episodes.out.action_mask[0] > 0]
     rows = np.arange(size)
+    waits = int(state.task[0]) >= 0
     if size > MAX_BARS:
-        rows = np.unique([*candidates[:MAX_BARS], *([last.machine] if last else [])]).astype(np.int64)
+        shown = candidates[:MAX_BARS] if waits else _fullest(episodes, size)
+        rows = np.unique([*shown, *([last.machine] if last else [])]).astype(np.int64)
     head(figure, _title(episodes, size), _request(episodes, candidates.size), _choice(episodes, last, rows))
     with_gpus = bool(world.arrays.fleet_i[:, wd.L_GPUS].any())
     panels = 2 + with_gpus
@@ -84,12 +88,15 @@ def draw_placement(figure: Any, episodes: Episodes, last: Placed | None) -> None
         last,
         wd.L_CPU,
         st.M_CPU,
-        "CPU in use, % of each machine · outline: what the waiting task would take · orange: the last choice",
+        "CPU in use, % of each machine · outline: what the waiting task would take · orange: the last choice"
+        if waits
+        else f"CPU in use, % of {'each machine' if rows.size == size else f'the {MAX_BARS} fullest machines'}, "
+        "numbered by row · orange: the last choice",
     )
     _bars(axes[1], episodes, rows, candidates, last, wd.L_MEM, st.M_MEM, "memory in use, %")
     if with_gpus:
         _devices(axes[2], episodes, rows, last)
-    _names(axes[-1], rows, candidates, last)
+    _names(axes[-1], rows, candidates, last, waits)
     if size > MAX_BARS:
         _overview(figure.add_subplot(grid[panels]), episodes, size, candidates, last)
 
@@ -175,7 +182,7 @@ def _bars(
             share = 100.0 * asked / capacity[bar]
             axes.bar([bar], [share], bottom=[used[bar] - share], color=CHOICE, width=0.8)
     axes.set_ylim(0, 104)
-    axes.set_xlim(-0.7, rows.size - 0.3)
+    axes.set_xlim(-0.7, max(rows.size, MIN_BARS) - 0.3)
     axes.set_yticks([0, 50, 100])
     axes.set_xticks([])
     plain(axes, label)
@@ -214,16 +221,23 @@ def _devices(axes: Any, episodes: Episodes, rows: I64, last: Placed | None) -> N
                     color=CHOICE,
                 )
     axes.set_ylim(0, 104)
-    axes.set_xlim(-0.7, rows.size - 0.3)
+    axes.set_xlim(-0.7, max(rows.size, MIN_BARS) - 0.3)
     axes.set_yticks([0, 50, 100])
     axes.set_xticks([])
     plain(axes, f"GPUs in use, %: one bar a device, up to {deep} a machine")
 
 
-def _names(axes: Any, rows: I64, candidates: I64, last: Placed | None) -> None:
-    """Under the last panel: the number of each candidate, in its colour; a dot for the others."""
-    number = {int(row): at for at, row in enumerate(candidates)}
-    axes.set_xticks(np.arange(rows.size), [str(number.get(int(row), "·")) for row in rows])
+def _fullest(episodes: Episodes, size: int) -> I64:
+    """Rows of the machines with the largest share of their CPU in use, lowest row on ties."""
+    capacity = np.maximum(_capacity(episodes, wd.L_CPU)[:size], 1)
+    out: I64 = np.argsort(episodes.state.arrays.machine_i[0, st.M_CPU, :size] / capacity, kind="stable")[:MAX_BARS]
+    return out
+
+
+def _names(axes: Any, rows: I64, candidates: I64, last: Placed | None, waits: bool) -> None:
+    """Under the last panel: the number of each candidate, in its colour, else a dot; rows where nothing waits."""
+    number = {int(row): at for at, row in enumerate(candidates)} if waits else {}
+    axes.set_xticks(np.arange(rows.size), [str(number.get(int(row), "·" if waits else row)) for row in rows])
     for tick, row in zip(axes.get_xticklabels(), rows, strict=True):
         chosen = last is not None and int(row) == last.machine
         tick.set_color(CHOICE if chosen else OPEN if int(row) in number else SOFT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ def draw_scaling(figure: Any, episodes: ScalingEpisodes, past: list[npt.NDArray[
         f"demand {now[st.L_DEMAND]:.3g}, capacity {now[st.L_CAPACITY]:.3g}, {now[st.L_READY]:.0f} instances serve, "
         f"{now[st.L_BILLED]:.0f} are billed; {cost.sum():.2f} USD so far"
     )
-    names = [f"{name} {value:.3g}" for name, value in zip(episodes.action_names * n, np.ravel(action), strict=True)]
-    head(figure, title, (state, SOFT), (f"chosen last: {', '.join(names)}", CHOICE))
+    head(figure, title, (state, SOFT), (f"chosen last: {action_words(episodes, action)}", CHOICE))
     first = max(0, len(table) - SHOWN)
     table, x = table[first:], np.arange(first, len(table))
     grid = figure.add_gridspec(
@@ -71,6 +71,30 @@ def draw_scaling(figure: Any, episodes: ScalingEpisodes, past: list[npt.NDArray[
     for one in axes:
         one.set_xlim(first - 0.5, max(first + 10, x[-1] + 0.5))
         one.set_ylim(0, None)
+
+
+def action_words(episodes: ScalingEpisodes, action: Any) -> str:
+    """What an action of copy 0 asks for, rounded as the step rounds it: instances up, the type to the nearest.
+
+    Parameters
+    ----------
+    episodes : ScalingEpisodes
+    action : (S * A,) numbers
+        As ``episodes.action_space()`` has them.
+    """
+    types, settings = episodes.problem.world.types, episodes.settings
+    names, discrete = episodes.action_names, settings.actions == "discrete"
+    said = []
+    for numbers in np.asarray(action, np.float64).reshape(episodes.problem.n_services, len(names)):
+        value = dict(zip(names, map(float, numbers), strict=True))
+        wanted = math.ceil(value["instances"] + (episodes.problem.limits[0] if discrete else 0))
+        text = f"{wanted} instance{'s' if wanted != 1 else ''}"
+        if "type" in value:
+            text += f" of {types[math.floor(value['type'] + 0.5)].name}"
+        if "spot_share" in value:
+            text += f", {value['spot_share'] / (settings.spot_steps if discrete else 1):.0%} on the spot market"
+        said.append(text)
+    return "; ".join(said)
 
 
 def world_unit(episodes: ScalingEpisodes) -> str:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
 import pytest
+from consolidation_problems import problem as consolidation
+from matplotlib.figure import Figure
 from placement_worlds import CPU_SETTINGS, GPU_SETTINGS, problem
 
 import rlsched.envs  # noqa: F401 - registers the environments
+from rlsched.envs.consolidation import ConsolidationEnv
+from rlsched.envs.consolidation_problem import ConsolidationSettings
 from rlsched.envs.placement import PlacementEnv
 from rlsched.envs.render import CHOICE, HEIGHT, OPEN, WIDTH
+from rlsched.envs.render_placement import MAX_BARS, MIN_BARS
+from rlsched.envs.render_scaling import action_words
 from rlsched.errors import PolicyError, SpecError
+from rlsched.sim import state as st
+from rlsched.sim import world as wd
+from rlsched.sim.scaling.options import InstanceType
 
 
 def has(picture: np.ndarray, colour: str) -> int:
@@ -64,6 +74,76 @@ def test_a_consolidation_shows_machines_and_knobs() -> None:
     env.step(((env.action_space.low + env.action_space.high) / 2).astype(np.float32))
     assert has(env.render(), CHOICE) > 0
     env.close()
+
+
+def drawn(env) -> tuple[list[str], list]:
+    """Texts of the head, and the plots."""
+    figure = Figure(figsize=(10, 6.4))
+    env._draw(figure)
+    return [one.get_text() for one in figure.texts], figure.axes
+
+
+def test_moves_of_one_tick_are_one_moment_of_the_picture_and_the_last_is_named() -> None:
+    settings = ConsolidationSettings(actions="moves", budget=3, candidate_vms=4, candidate_machines=2)
+    env = ConsolidationEnv(consolidation(), settings, render_mode="rgb_array")
+    env.reset(seed=0)
+    assert drawn(env)[0][-1] == "nothing chosen yet"
+    offered = env.episodes.moves[0, 0].tolist()
+    env.step(np.int64(1))
+    assert drawn(env)[0][-1] == f"chosen last: VM {offered[0]} to machine {offered[1]}, move 1 of at most 3 of its tick"
+    assert len(env._past) == 1, "no time has passed"
+    env.step(np.int64(0))
+    assert drawn(env)[0][-1] == "chosen last: this tick ends after 1 move"
+    assert len(env._past) == 2
+    assert " moves and " in drawn(env)[0][1].split(" · ")[1], "what adds up is apart from what is now"
+    ticks, over = 1, False
+    while not over:
+        _, _, _, over, _ = env.step(np.int64(0))
+        ticks += 1
+    assert len(env._past) == ticks + 1
+    texts, axes = drawn(env)
+    assert texts[-1] == "chosen last: this tick ends after 0 moves"
+    assert axes[1].get_xlim()[1] == max(10, ticks)
+
+
+def test_the_picture_after_the_end_has_bars_by_row() -> None:
+    env = PlacementEnv(problem(n_machines=120), GPU_SETTINGS, render_mode="rgb_array")
+    env.reset(seed=0)
+    over = False
+    while not over:
+        _, _, terminated, truncated, _ = env.step(np.int64(0))
+        over = terminated or truncated
+    texts, axes = drawn(env)
+    assert texts[1] == "the window has ended: nothing waits"
+    assert axes[0].get_title(loc="left").startswith("CPU in use, % of the 48 fullest machines, numbered by row")
+    rows = [int(one.get_text()) for one in axes[2].get_xticklabels()]
+    assert len(rows) in (MAX_BARS, MAX_BARS + 1)
+    assert env._last.machine in rows
+    capacity = env.episodes.problem.world.arrays.fleet_i[
+        int(env.episodes.state.arrays.counter[0, st.C_FLEET]), wd.L_CPU
+    ]
+    free = env.episodes.state.arrays.machine_i[0, st.M_CPU, :120] / capacity[:120]
+    others = np.setdiff1d(np.arange(120), rows)
+    assert np.delete(free[rows], rows.index(env._last.machine)).max() <= free[others].min()
+
+
+def test_a_single_candidate_is_no_giant_bar() -> None:
+    env = PlacementEnv(problem(n_machines=1), GPU_SETTINGS, render_mode="rgb_array")
+    env.reset(seed=0)
+    low, high = drawn(env)[1][0].get_xlim()
+    assert high - low >= MIN_BARS
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_a_scaling_choice_is_told_as_it_is_carried_out(discrete: bool) -> None:
+    types = [InstanceType(name=name, capacity=1.0, price_per_h=1.0, boot_s=0) for name in ("small", "large")]
+    settings = SimpleNamespace(actions="discrete" if discrete else "box", spot_steps=4)
+    problem = SimpleNamespace(world=SimpleNamespace(types=types), n_services=2, limits=(1, 9))
+    names = ("instances", "type", "spot_share")
+    episodes = SimpleNamespace(problem=problem, settings=settings, action_names=names)
+    chosen = [0, 1, 3, 4, 0, 0] if discrete else [0.2, 0.5, 0.75, 4.1, 0.49, 0.0]
+    said = "1 instance of large, 75% on the spot market; 5 instances of small, 0% on the spot market"
+    assert action_words(episodes, np.array(chosen)) == said
 
 
 @pytest.mark.parametrize("name", ["rlsched/Placement-v0", "rlsched/Consolidation-v0", "rlsched/Scaling-v0"])
