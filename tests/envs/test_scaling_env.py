@@ -434,3 +434,21 @@ def test_a_card_with_an_unknown_key_names_it(tmp_path: Path) -> None:
         load_scaling_card(card)
     with pytest.raises(SpecError, match="capacitty"):
         load_scaling_card(card)
+
+
+@pytest.mark.parametrize("actions", ["box", "discrete"])
+def test_the_picture_tells_a_choice_as_the_step_took_it(actions: str) -> None:
+    from rlsched.envs.render_scaling import action_words
+
+    env = ScalingEnv(problem(types=2, spot=True), ScalingSettings(actions=actions), render_mode="rgb_array")
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    names = [kind.name for kind in env.episodes.problem.world.types]
+    for _ in range(20):
+        env.step(env.action_space.sample())
+        kind, on_demand, spot = (int(one) for one in env.episodes._decisions[0, 0])
+        total = on_demand + spot
+        said = action_words(env.episodes, env._chosen)
+        assert said.startswith(f"{total} instance{'s' if total != 1 else ''} of {names[kind]}, ")
+        share = float(said.split(", ")[1].split("%")[0]) / 100
+        assert abs(spot - share * total) <= 0.5 + 0.005 * total
