@@ -1,4 +1,4 @@
-"""The README's tables and picture of results, from ``experiments/*/results/results.json``.
+"""The README's tables and picture of results, from ``experiments/*/results/results.json`` and ``benchmarks/results``.
 
 ``python docs/results.py`` writes them (``make readme``); a test holds the README to what this makes, so a
 figure that no run gave cannot stand there.
@@ -203,9 +203,50 @@ def forecasts() -> str:
     return f"{head}\n\n" + "\n".join(lines)
 
 
+#: What the README says of speed: (words, benches, what a value is shown in); a bench a figure.
+SPEED = (
+    ("best fit over 1,000 / 10,000 / 100,000 machines",
+     ("replay.best_fit.m1000", "replay.best_fit.m10000", "replay.best_fit.m100000"), "decisions a second"),
+    ("2.7 million VMs over 10,000 machines, columns to meters", ("replay.azure_scale",), ""),
+    ("`Placement-v0`, 1,000 machines, 16 candidates: 64 copies / one copy",
+     ("env.placement.vec64.m1000", "env.placement.single.m1000"), "steps a second"),
+    ("`Scaling-v0`, 64 copies", ("env.scaling.vec64",), "steps a second"),
+    ("`Consolidation-v0`, 64 copies of 100 machines × 150 VMs, steady knobs / redrawn every tick",
+     ("env.consolidation.vec64", "env.consolidation.vec64.random"), "ticks a second"),
+    ("PPO on placement / scaling / consolidation, everything included",
+     ("train.placement", "train.scaling", "train.consolidation"), "decisions a second"),
+    ("`load_policy(...).place` over 1,000 machines, without compiler", ("policy.place.m1000",), ""),
+    ("a CSV of 1 million rows / Parquet of 10 million", ("read.csv_1m", "read.parquet_10m"), ""),
+    ("one FGD run (10,866 arrivals, 1,213 nodes)", ("golden.fgd_run",), ""),
+    ("one PlanetLab day with LR-MMT, as CloudSim does it", ("golden.cloudsim_day_lr_mmt",), ""),
+)  # fmt: skip
+
+
+def measured() -> dict[str, Any]:
+    """The newest output of ``rlsched bench --json`` that is kept."""
+    found: dict[str, Any] = json.loads(max((ROOT / "benchmarks" / "results").glob("*.json")).read_text())
+    return found
+
+
+def speed() -> str:
+    """The table of speeds: medians of one run of ``rlsched bench``."""
+    run = measured()
+    values = {one["name"]: (one["value"], one["unit"]) for one in run["results"]}
+    head = f"| speed, one core (`rlsched bench`, {run['date'][:10]}, {run['machine']['processor']}) | |\n|---|---|\n"
+    lines = [f"| {what} | {' / '.join(_speed(*values[one]) for one in names)} {unit}".rstrip() + " |"
+             for what, names, unit in SPEED]  # fmt: skip
+    return head + "\n".join(lines)
+
+
+def _speed(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value:.2g} s" if value >= 0.01 else f"{1000 * value:.2g} ms"
+    return f"{value / 1e6:.1f} million" if value >= 1e6 else f"{float(f'{value:.3g}'):,.0f}"
+
+
 def filled(text: str) -> str:
     """The README with its tables as they should be."""
-    for mark, made in (("results", table()), ("learning", learning()), ("forecasts", forecasts())):
+    for mark, made in (("results", table()), ("learning", learning()), ("forecasts", forecasts()), ("speed", speed())):
         head, rest = text.split(f"<!-- {mark}: made by docs/results.py -->\n", 1)
         _, tail = rest.split(f"<!-- /{mark} -->", 1)
         text = f"{head}<!-- {mark}: made by docs/results.py -->\n{made}\n<!-- /{mark} -->{tail}"
