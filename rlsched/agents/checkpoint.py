@@ -107,4 +107,4 @@ def put_random_state(arrays: Arrays) -> None:
     """Load what :func:`random_state` gave."""
     torch.set_rng_state(torch.from_numpy(np.array(arrays["torch"])))
     position, has_gauss, cached = arrays["rest"]
-    np.random.set_state(("MT19937", arrays["keys"], int(position), int(has_gauss), float(cached)))  # noqa: NPY002
+    np.random.set_state(("MT19937", arrays["keys"], int(position), int(has_gauss), float(cached)))  # noqa: NPY002 - as above

@@ -82,14 +82,14 @@ class Memory:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Silent(BaseCallback):  # type: ignore[misc]
+class Silent(BaseCallback):
     """stable-baselines3 wants a callback."""
 
     def _on_step(self) -> bool:
         return True
 
 
-class Kept(Logger):  # type: ignore[misc]
+class Kept(Logger):
     """A logger that also keeps the values of the last dump."""
 
     kept: dict[str, float]

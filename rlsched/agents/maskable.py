@@ -13,7 +13,7 @@ from rlsched.agents.network import CandidateScorer
 Obs = dict[str, torch.Tensor]
 
 
-class _Nothing(BaseFeaturesExtractor):  # type: ignore[misc]
+class _Nothing(BaseFeaturesExtractor):
     """The network reads the observation itself."""
 
     def __init__(self, observation_space: Any) -> None:
@@ -23,7 +23,7 @@ class _Nothing(BaseFeaturesExtractor):  # type: ignore[misc]
         return observations
 
 
-class CandidatePolicy(MaskableActorCriticPolicy):  # type: ignore[misc]
+class CandidatePolicy(MaskableActorCriticPolicy):
     """Actor and critic over candidates.
 
     Parameters

@@ -104,7 +104,7 @@ class ResidualNetwork(Normalised):
         return self.actions(observation)
 
 
-class ResidualPolicy(ActorCriticPolicy):  # type: ignore[misc]
+class ResidualPolicy(ActorCriticPolicy):
     """The network as PPO of stable-baselines3 takes it.
 
     Parameters

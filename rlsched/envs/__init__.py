@@ -10,26 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from rlsched.envs.card_kind import IDS_BY_KIND
+
 if TYPE_CHECKING:
     from rlsched.envs.sb3 import CopiesVecEnv
 
 gymnasium.register(
-    id="rlsched/Placement-v0",
+    id=IDS_BY_KIND["placement"],
     entry_point="rlsched.envs.placement:PlacementEnv",
     vector_entry_point="rlsched.envs.vector:PlacementVectorEnv",
 )
 gymnasium.register(
-    id="rlsched/Consolidation-v0",
+    id=IDS_BY_KIND["consolidation"],
     entry_point="rlsched.envs.consolidation:ConsolidationEnv",
     vector_entry_point="rlsched.envs.consolidation:ConsolidationVectorEnv",
 )
 gymnasium.register(
-    id="rlsched/Scaling-v0",
+    id=IDS_BY_KIND["scaling"],
     entry_point="rlsched.envs.scaling:ScalingEnv",
     vector_entry_point="rlsched.envs.scaling_vector:ScalingVectorEnv",
 )
 #: Environments there are.
-IDS = ("rlsched/Placement-v0", "rlsched/Scaling-v0", "rlsched/Consolidation-v0")
+IDS = tuple(IDS_BY_KIND.values())
 
 
 def sb3_vec_env(env: str | gymnasium.vector.VectorEnv[Any, Any, Any], num_envs: int = 1, **kwargs: Any) -> CopiesVecEnv:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from rlsched.envs.card_kind import IDS_BY_KIND
 from rlsched.envs.render import FPS, RENDER_MODES, Screen, check_mode
 from rlsched.errors import PolicyError, SpecError
 from rlsched.rng import stream_seed
@@ -107,7 +108,7 @@ class ManyCopies(VectorEnv[Any, Any, Any]):
         if render_mode is not None:
             raise SpecError(
                 f"pictures are of one environment, not of {num_envs} copies: got render_mode={render_mode!r}. "
-                f'Use gymnasium.make("rlsched/{self.lever.capitalize()}-v0", render_mode={render_mode!r}).'
+                f'Use gymnasium.make("{IDS_BY_KIND[self.lever]}", render_mode={render_mode!r}).'
             )
         self.num_envs, self.copy = num_envs, copy
         self._began = False

@@ -23,7 +23,7 @@ Stepped = tuple[Any, Array, Array, Array, dict[str, Any]]
 _ENDED = ("window", "episode_return", "episode_steps")
 
 
-class CopiesVecEnv(VecEnv):  # type: ignore[misc]
+class CopiesVecEnv(VecEnv):
     """The vector environment of any lever, bare or in a wrapper, for stable-baselines3.
 
     The environment's two sets of buffers take turns, so an observation stays as it was until

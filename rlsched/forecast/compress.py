@@ -54,7 +54,7 @@ def static(source: Path, path: Path, windows: Windows) -> VmForecaster:
 
     some = windows.take(sample_rows(len(windows), CALIBRATION))
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.left = [slice(low, low + 64) for low in range(0, len(some), 64)]
 

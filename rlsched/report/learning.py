@@ -56,6 +56,12 @@ class Group:
     rate: F64
 
     @property
+    def below_start(self) -> float:
+        """Share of the looks, over all seeds, that find something worse than checkpoint 0."""
+        sign = 1.0 if self.better == "up" else -1.0
+        return float((sign * (self.greedy[:, 1:] - self.greedy[:, :1]) < 0).mean())
+
+    @property
     def best(self) -> F64:
         """Best score of every seed, (S,)."""
         return np.asarray(self.greedy.max(axis=1) if self.better == "up" else self.greedy.min(axis=1))
@@ -123,7 +129,8 @@ def interval(values: F64, bootstrap: Bootstrap) -> tuple[float, float, float]:
 
 def table(groups: Sequence[Group], target: float | None, bootstrap: Bootstrap) -> list[str]:
     """A Markdown table, a row a group."""
-    head = ["trained", "seeds", "checkpoint 0", "best, mean over seeds", "every seed", "looks", "decisions/s, minutes"]
+    head = ["trained", "seeds", "checkpoint 0", "best, mean over seeds", "every seed", "looks", "worse than the start"]
+    head.append("decisions/s, minutes")
     if target is not None:
         head.append(f"decisions to {target:g}, each seed")
     lines = [" | ".join(["", *head, ""]).strip(), " | ".join(["", *["---"] * len(head), ""]).strip()]
@@ -137,6 +144,7 @@ def table(groups: Sequence[Group], target: float | None, bootstrap: Bootstrap) -
             f"{mean:.5g}{ends}",
             ", ".join(f"{value:.5g}" for value in one.best),
             str(one.looks),
+            f"{100 * one.below_start:.0f} %",
             f"{np.median(one.rate):,.0f}, {one.seconds.sum() / 60:.1f}",
         ]
         if target is not None:

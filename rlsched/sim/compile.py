@@ -187,7 +187,7 @@ def _listen() -> Announcer:
 
     announcer = Announcer()
 
-    class Ours(event.Listener):  # type: ignore[misc]
+    class Ours(event.Listener):
         def on_start(self, one: Any) -> None:
             if _is_ours(one):
                 announcer.begin()

@@ -10,7 +10,7 @@ import pytest
 
 from rlsched.errors import SpecError
 from rlsched.evaluate.keep import at_once
-from rlsched.evaluate.kinds import find_card, touches_of
+from rlsched.evaluate.kinds import KEEPING, KINDS, find_card, spec_of, touches_of
 from rlsched.evaluate.results import LEDGER
 from rlsched.evaluate.touch import Touches, read_ledger
 
@@ -65,6 +65,12 @@ def test_only_the_test_split_is_noted(tmp_path: Path, set_: tuple[str, ...], not
     touches.begin()
     touches.finish(DOCUMENT)
     assert len(read_ledger(tmp_path / LEDGER, "scaling-surf")) == noted
+
+
+def test_every_kind_that_knows_a_test_split_tells_before_it_looks() -> None:
+    # What keeps no units would be noted only when it has finished; a benchmark runs the other kinds.
+    knowing = {kind for kind in KINDS if "split" in spec_of(kind).model_fields}
+    assert knowing == {*KEEPING, "benchmark"}
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_run_before_it_looks(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def test_the_table_has_every_seed_looks_speed_and_steps_to_a_target(
     out = tmp_path / "plots" / "curves.png"
     assert main([*groups, "--line", "tuned = here=9.9", "--target", "9.7", "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "| PPO | 2 | 10 | 9.3 [9, 9.6] | 9, 9.6 | 4 | 200, 0.1 | 200, 400 |"
+    assert lines[2] == "| PPO | 2 | 10 | 9.3 [9, 9.6] | 9, 9.6 | 4 | 0 % | 200, 0.1 | 200, 400 |"
     # Checkpoint 0 counts among what may be chosen: learning that only harms is no learning.
-    assert lines[3] == "| evolution | 1 | 10 | 10 | 10 | 2 | 200, 0.0 | not reached |"
+    assert lines[3] == "| evolution | 1 | 10 | 10 | 10 | 2 | 100 % | 200, 0.0 | not reached |"
     assert out.read_bytes().startswith(b"\x89PNG")
     assert [one.name for one in out.parent.iterdir()] == ["curves.png"]
     group = read_group(groups[0])
